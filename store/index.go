@@ -1,0 +1,266 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"syscall"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// index is an account's index.db: a cache of what the names of its files say, and of what
+// can be learnt only by reading them. It may be deleted at any time. Messages lie in
+// blocks of blockSize UIDs, packed (columns.go), so that one row is written for a flag
+// and few for many.
+type index struct {
+	db    *sql.DB
+	path  string
+	inode uint64
+	mu    sync.Mutex // one transaction at a time
+
+	structures structureCache
+}
+
+// indexVersion is written to PRAGMA user_version; an index of another version is dropped.
+const indexVersion = 1
+
+const indexSchema = `
+CREATE TABLE mailbox (
+	key INTEGER PRIMARY KEY,
+	id TEXT NOT NULL UNIQUE,
+	uidvalidity INTEGER NOT NULL,
+	generation INTEGER NOT NULL,
+	uidnext INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	horizon INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	unseen INTEGER NOT NULL,
+	deleted INTEGER NOT NULL,
+	firstunseen INTEGER NOT NULL,
+	firstunseenuid INTEGER NOT NULL,
+	size INTEGER NOT NULL,
+	newtime INTEGER NOT NULL,
+	curtime INTEGER NOT NULL
+) STRICT;
+CREATE TABLE block (
+	mailbox INTEGER NOT NULL,
+	block INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	PRIMARY KEY (mailbox, block)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE expunged (
+	mailbox INTEGER NOT NULL,
+	modseq INTEGER NOT NULL,
+	uids BLOB NOT NULL,
+	PRIMARY KEY (mailbox, modseq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE structure (
+	mailbox INTEGER NOT NULL,
+	uid INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	PRIMARY KEY (mailbox, uid)
+) STRICT, WITHOUT ROWID;
+`
+
+// openIndex opens the index at path. One that is missing, damaged or of another version
+// is made anew: it is a cache.
+func openIndex(path string) (*index, error) {
+	ix, err := tryIndex(path)
+	if err == nil {
+		return ix, nil
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if rerr := os.Remove(path + suffix); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			return nil, errors.Join(err, rerr)
+		}
+	}
+	return tryIndex(path)
+}
+
+func tryIndex(path string) (*index, error) {
+	db, err := sql.Open("sqlite", "file:"+uriPath(path)+
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=cache_size(-512)&_pragma=wal_autocheckpoint(2000)&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	ix := &index{db: db, path: path}
+	if err := ix.prepare(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return ix, nil
+}
+
+// uriPath escapes what has a meaning in an SQLite URI.
+func uriPath(p string) string {
+	b := make([]byte, 0, len(p))
+	for i := range len(p) {
+		switch c := p[i]; c {
+		case '%', '?', '#':
+			b = fmt.Appendf(b, "%%%02x", c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+func (ix *index) prepare() error {
+	var v int
+	if err := ix.db.QueryRow("PRAGMA user_version").Scan(&v); err != nil {
+		return err
+	}
+	switch v {
+	case indexVersion:
+	case 0:
+		if err := ix.commit(func(tx *sql.Tx) error {
+			_, err := tx.Exec(indexSchema + fmt.Sprintf("PRAGMA user_version = %d", indexVersion))
+			return err
+		}); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("index of version %d", v)
+	}
+	st, err := os.Stat(ix.path)
+	if err != nil {
+		return err
+	}
+	ix.inode = inodeOf(st)
+	return nil
+}
+
+func inodeOf(st fs.FileInfo) uint64 {
+	if s, ok := st.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
+	}
+	return 0
+}
+
+// lost says whether the file at the index's path is no longer the one that is open.
+func (ix *index) lost() bool {
+	st, err := os.Stat(ix.path)
+	return err != nil || inodeOf(st) != ix.inode
+}
+
+func (ix *index) close() error { return ix.db.Close() }
+
+// commit runs f in one transaction.
+func (ix *index) commit(f func(tx *sql.Tx) error) error {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	tx, err := ix.db.Begin()
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
+
+// checkpoint brings all that was committed into the database file, durable.
+func (ix *index) checkpoint() error {
+	ix.mu.Lock()
+	defer ix.mu.Unlock()
+	_, err := ix.db.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
+}
+
+// indexRow is a mailbox's row: its counters, and what its files looked like.
+type indexRow struct {
+	key         int64
+	uidValidity uint32
+	generation  uint64
+	counters
+	horizon ModSeq
+	newTime int64 // mtimes of new/ and cur/ in nanoseconds; 0 is unknown
+	curTime int64
+}
+
+// row reads the row of the mailbox with that id; nil if there is none.
+func (ix *index) row(id string) (*indexRow, error) {
+	var r indexRow
+	err := ix.db.QueryRow(`SELECT key, uidvalidity, generation, uidnext, modseq, horizon, messages, unseen, deleted,
+		firstunseen, firstunseenuid, size, newtime, curtime FROM mailbox WHERE id = ?`, id).Scan(
+		&r.key, &r.uidValidity, &r.generation, &r.uidNext, &r.modseq, &r.horizon, &r.messages, &r.unseen, &r.deleted,
+		&r.firstUnseen, &r.firstUnseenUID, &r.size, &r.newTime, &r.curTime)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &r, err
+}
+
+// putRow writes the row of a mailbox and sets its key, if it had none.
+func putRow(tx *sql.Tx, id string, r *indexRow) error {
+	if r.key == 0 {
+		res, err := tx.Exec(`INSERT INTO mailbox (id, uidvalidity, generation, uidnext, modseq, horizon, messages, unseen, deleted,
+			firstunseen, firstunseenuid, size, newtime, curtime) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+			id, r.uidValidity, r.generation, r.uidNext, r.modseq, r.horizon, r.messages, r.unseen, r.deleted,
+			r.firstUnseen, r.firstUnseenUID, r.size, r.newTime, r.curTime)
+		if err != nil {
+			return err
+		}
+		r.key, err = res.LastInsertId()
+		return err
+	}
+	_, err := tx.Exec(`UPDATE mailbox SET uidvalidity=?, generation=?, uidnext=?, modseq=?, horizon=?, messages=?, unseen=?, deleted=?,
+		firstunseen=?, firstunseenuid=?, size=?, newtime=?, curtime=? WHERE key=?`,
+		r.uidValidity, r.generation, r.uidNext, r.modseq, r.horizon, r.messages, r.unseen, r.deleted,
+		r.firstUnseen, r.firstUnseenUID, r.size, r.newTime, r.curTime, r.key)
+	return err
+}
+
+// dropMailbox forgets a mailbox, or with keepRow all of it but its row.
+func dropMailbox(tx *sql.Tx, key int64, keepRow bool) error {
+	for _, q := range []string{"DELETE FROM block WHERE mailbox=?", "DELETE FROM expunged WHERE mailbox=?", "DELETE FROM structure WHERE mailbox=?", "DELETE FROM mailbox WHERE key=?"} {
+		if keepRow && q == "DELETE FROM mailbox WHERE key=?" {
+			continue
+		}
+		if _, err := tx.Exec(q, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// blocks calls f with each of a mailbox's blocks, in the order of their UIDs.
+func (ix *index) blocks(key int64, f func(data []byte) error) error {
+	rows, err := ix.db.QueryContext(context.Background(), "SELECT data FROM block WHERE mailbox=? ORDER BY block", key)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var data sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&data); err != nil {
+			return err
+		}
+		if err := f(data); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// appendUIDs packs ascending UIDs as differences.
+func appendUIDs(b []byte, uids []UID) []byte {
+	last := UID(0)
+	for _, u := range uids {
+		b = binary.AppendUvarint(b, uint64(u-last))
+		last = u
+	}
+	return b
+}
+
+// dropMailbox forgets a mailbox.
+func (ix *index) dropMailbox(key int64) error {
+	return ix.commit(func(tx *sql.Tx) error { return dropMailbox(tx, key, false) })
+}

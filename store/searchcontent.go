@@ -1,0 +1,236 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kurir/internal/message"
+)
+
+const (
+	// searchWorkers is how many goroutines of one search read messages.
+	searchWorkers = 2
+	// maxSearchHeader is how much of a header is searched.
+	maxSearchHeader = 1 << 20
+)
+
+var searchReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+
+// fail keeps the first error, except that a message is gone.
+func (c *compiler) fail(err error) {
+	if c.err == nil && !errors.Is(err, ErrExpunged) {
+		c.err = err
+	}
+}
+
+// keyword is the bit of a keyword, 0 if the mailbox has no such keyword.
+func (c *compiler) keyword(name string) Flags {
+	for i, k := range c.v.Mailbox().Keywords() {
+		if k != "" && strings.EqualFold(k, name) {
+			return KeywordFlag(i)
+		}
+	}
+	return 0
+}
+
+// undecided is the judge of terms that need the content.
+func undecided(*Info) verdict { return open }
+
+func (c *compiler) header(q HeaderHas) *term {
+	needle := newNeedle(q.Text)
+	return &term{cost: costHeader, judge: undecided, holds: func(s *searched, _ *Info) (bool, error) {
+		raw, err := s.header()
+		if err != nil {
+			return false, err
+		}
+		for f := range message.Fields(raw) {
+			if strings.EqualFold(f.Name, q.Name) && needle.in(message.DecodeHeader(f.Value())) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}}
+}
+
+func (c *compiler) sent(q Sent) *term {
+	return &term{cost: costHeader, judge: undecided, holds: func(s *searched, _ *Info) (bool, error) {
+		raw, err := s.header()
+		if err != nil {
+			return false, err
+		}
+		for f := range message.Fields(raw) {
+			if !strings.EqualFold(f.Name, "Date") {
+				continue
+			}
+			t, ok := message.ParseDate(f.Value())
+			return ok && (q.Since.IsZero() || civil(t) >= civil(q.Since)) && (q.Before.IsZero() || civil(t) < civil(q.Before)), nil
+		}
+		return false, nil
+	}}
+}
+
+// civil orders days, whatever their time zone.
+func civil(t time.Time) int {
+	y, m, d := t.Date()
+	return y*372 + int(m)*31 + d
+}
+
+func (c *compiler) text(s string, header bool) *term {
+	needle := newNeedle(s)
+	if needle.empty() {
+		return known(func(*Info) bool { return true })
+	}
+	return &term{cost: costBody, judge: undecided, holds: func(s *searched, m *Info) (bool, error) {
+		if header {
+			raw, err := s.header()
+			if err != nil || needle.inHeader(raw) {
+				return err == nil, err
+			}
+		}
+		p, err := s.structure(m)
+		if err != nil {
+			return false, err
+		}
+		return s.partHas(p, needle)
+	}}
+}
+
+// searched is the message that one goroutine of a search is looking at.
+type searched struct {
+	v   *View
+	mu  *sync.Mutex // the view serves one goroutine at a time
+	ctx context.Context
+
+	body *Body
+	raw  []byte // header, nil: not read yet
+	part *message.Part
+}
+
+// decide asks the columns, then the content.
+func (s *searched) decide(t *term, m *Info) (bool, error) {
+	s.mu.Lock()
+	v := t.judge(m)
+	s.mu.Unlock()
+	if v != open {
+		return v == proven, nil
+	}
+	return t.holds(s, m)
+}
+
+// header reads the message's header, as it is on the wire. It is never nil.
+func (s *searched) header() ([]byte, error) {
+	if s.raw != nil {
+		return s.raw, nil
+	}
+	raw, err := readSearchHeader(s.body.Whole())
+	s.raw = append(raw, "\r\n"...)
+	return s.raw, err
+}
+
+// readSearchHeader reads the header at the beginning of a section, up to a bound.
+func readSearchHeader(sec *Section) ([]byte, error) {
+	r := searchReaders.Get().(*bufio.Reader)
+	defer searchReaders.Put(r)
+	r.Reset(sec.Reader())
+	defer r.Reset(nil)
+	raw, err := message.ReadHeader(r, maxSearchHeader)
+	if errors.Is(err, message.ErrHeaderTooLong) {
+		err = nil
+	}
+	return raw, err
+}
+
+func (s *searched) structure(m *Info) (_ *message.Part, err error) {
+	if s.part == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.part, err = s.v.Structure(s.ctx, m.UID)
+	}
+	return s.part, err
+}
+
+// partHas searches the text parts at or below p.
+func (s *searched) partHas(p *message.Part, needle *needle) (bool, error) {
+	if err := s.ctx.Err(); err != nil {
+		return false, err
+	}
+	for _, c := range p.Children {
+		if p.IsMessage() {
+			raw, err := readSearchHeader(s.body.Range(c.HeaderOff, c.BodyOff))
+			if err != nil || needle.inHeader(raw) {
+				return err == nil, err
+			}
+		}
+		if ok, err := s.partHas(c, needle); ok || err != nil {
+			return ok, err
+		}
+	}
+	if len(p.Children) > 0 || !p.IsText() {
+		return false, nil
+	}
+	r := s.body.Range(p.BodyOff, p.EndOff).Reader()
+	return needle.inText(s.ctx, message.DecodeText(r, p.Encoding, p.Param("charset")))
+}
+
+// searchContents asks the contents of the messages left, and returns those that t holds of.
+func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		mu   sync.Mutex
+		next atomic.Int64
+		wg   sync.WaitGroup
+	)
+	holds := make([]bool, len(left))
+	for range min(searchWorkers, len(left)) {
+		wg.Go(func() { // ends with the messages, or with ctx
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(left) || ctx.Err() != nil {
+					return
+				}
+				ok, err := v.searchOne(ctx, &mu, t, &left[i])
+				if err != nil {
+					cancel(err)
+				}
+				holds[i] = ok
+			}
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var found []UID
+	for i, ok := range holds {
+		if ok {
+			found = append(found, left[i].UID)
+		}
+	}
+	return found, nil
+}
+
+// searchOne asks one message's content. A message that is gone is not found.
+func (v *View) searchOne(ctx context.Context, mu *sync.Mutex, t *term, m *Info) (bool, error) {
+	s := &searched{v: v, mu: mu, ctx: ctx}
+	err := func() (err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		s.body, err = v.Open(ctx, m.UID)
+		return err
+	}()
+	ok := false
+	if err == nil {
+		defer s.body.Close()
+		ok, err = t.holds(s, m)
+	}
+	if errors.Is(err, ErrExpunged) {
+		return false, nil
+	}
+	return ok, err
+}

@@ -1,0 +1,119 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"sync"
+
+	"kurir/internal/message"
+)
+
+// structureCache holds parsed structures that are not in the index yet, so that many are
+// written in one transaction.
+type structureCache struct {
+	mu   sync.Mutex
+	todo map[structureKey][]byte
+}
+
+type structureKey struct {
+	mailbox int64
+	uid     UID
+}
+
+// structureBatch is how many structures wait for one transaction.
+const structureBatch = 256
+
+// Structure is the message's MIME structure with its envelope: parsed once, kept in the
+// index. Errors: ErrExpunged, or ErrUnavailable with its cause.
+func (v *View) Structure(ctx context.Context, uid UID) (*message.Part, error) {
+	v.load()
+	ix := v.m.a.index()
+	v.m.state.RLock()
+	key := structureKey{v.m.key, uid}
+	v.m.state.RUnlock()
+	if data, err := ix.structure(key); err == nil && data != nil {
+		p := new(message.Part)
+		if p.UnmarshalBinary(data) == nil {
+			return p, nil
+		}
+	}
+	b, err := v.Open(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	r, size := b.Stored()
+	p, err := message.Parse(io.NewSectionReader(r, 0, size), message.Limits{})
+	if err != nil {
+		return nil, kindOf(err)
+	}
+	if data, err := p.AppendBinary(nil); err == nil {
+		if err := ix.keepStructure(key, data); err != nil {
+			v.m.s.log.Warn("the index takes no structures", "account", v.m.a.address, "err", err)
+		}
+	}
+	return p, nil
+}
+
+func (ix *index) structure(key structureKey) ([]byte, error) {
+	ix.structures.mu.Lock()
+	data := ix.structures.todo[key]
+	ix.structures.mu.Unlock()
+	if data != nil {
+		return data, nil
+	}
+	err := ix.db.QueryRow("SELECT data FROM structure WHERE mailbox=? AND uid=?", key.mailbox, key.uid).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// keepStructure remembers a structure, and writes those remembered if there are many.
+func (ix *index) keepStructure(key structureKey, data []byte) error {
+	c := &ix.structures
+	c.mu.Lock()
+	if c.todo == nil {
+		c.todo = map[structureKey][]byte{}
+	}
+	c.todo[key] = data
+	if len(c.todo) < structureBatch {
+		c.mu.Unlock()
+		return nil
+	}
+	todo := c.todo
+	c.todo = nil
+	c.mu.Unlock()
+	return ix.putStructures(todo)
+}
+
+// flushStructures writes those that are remembered.
+func (ix *index) flushStructures() error {
+	c := &ix.structures
+	c.mu.Lock()
+	todo := c.todo
+	c.todo = nil
+	c.mu.Unlock()
+	if len(todo) == 0 {
+		return nil
+	}
+	return ix.putStructures(todo)
+}
+
+func (ix *index) putStructures(todo map[structureKey][]byte) error {
+	return ix.commit(func(tx *sql.Tx) error {
+		st, err := tx.Prepare("INSERT OR REPLACE INTO structure (mailbox, uid, data) VALUES (?,?,?)")
+		if err != nil {
+			return err
+		}
+		defer st.Close()
+		for k, data := range todo {
+			if _, err := st.Exec(k.mailbox, k.uid, data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
