@@ -225,22 +225,21 @@ func (r *expandReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// measure reads a whole file and says how many bytes it has, and how many on the wire: as
-// many, if it is to be served as it is, which is so if its first line ends in CRLF;
-// otherwise each LF counts double.
-func measure(f fsx.File) (stored, wire int64, err error) {
+// measure reads a whole file and says how many bytes it has, and how many on the wire:
+// said, if that is one of the two ways to serve it; else as many as it has, if its first
+// line ends in CRLF; else each LF counts double.
+func measure(f fsx.File, said int64) (stored, wire int64, err error) {
 	buf := sectionPool.Get().(*[]byte)
 	defer sectionPool.Put(buf)
 	lfs, crlf, last := int64(0), false, byte(0)
 	for {
 		n, err := f.ReadAt(*buf, stored)
 		p := (*buf)[:n]
-		if !crlf {
-			if i := bytes.IndexByte(p, '\n'); lfs == 0 && i >= 0 && (i > 0 && p[i-1] == '\r' || i == 0 && last == '\r') {
-				crlf = true
-			}
-			lfs += int64(bytes.Count(p, []byte{'\n'}))
+		if lfs == 0 {
+			i := bytes.IndexByte(p, '\n')
+			crlf = i > 0 && p[i-1] == '\r' || i == 0 && last == '\r'
 		}
+		lfs += int64(bytes.Count(p, []byte{'\n'}))
 		if n > 0 {
 			last = p[n-1]
 		}
@@ -252,7 +251,7 @@ func measure(f fsx.File) (stored, wire int64, err error) {
 			return 0, 0, err
 		}
 	}
-	if crlf {
+	if said == stored || said != stored+lfs && crlf {
 		return stored, stored, nil
 	}
 	return stored, stored + lfs, nil

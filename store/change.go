@@ -62,6 +62,10 @@ func (m *Mailbox) flagBits(f FlagSet, create bool) (Flags, error) {
 		if !maildir.ValidKeyword(k) {
 			return 0, fmt.Errorf("%w: %q", ErrInvalidKeyword, k)
 		}
+		if isForwarded(k) {
+			bits |= Forwarded
+			continue
+		}
 		i := next.Index(k)
 		if i < 0 && create {
 			var ok bool

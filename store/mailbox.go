@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +65,25 @@ type Mailbox struct {
 type grave struct {
 	entry
 	path string // "": there is no file
+	base string // if it is not in entry
+}
+
+// maxGraves is how many graves there are before those that no view knows are forgotten.
+const maxGraves = 1 << 14
+
+// pruneGraves forgets graves that no view knows. The caller holds state.
+func (m *Mailbox) pruneGraves() {
+	for uid := range m.graves {
+		known := false
+		for v := range m.views {
+			if _, known = slices.BinarySearch(v.uids, uid); known {
+				break
+			}
+		}
+		if !known {
+			delete(m.graves, uid)
+		}
+	}
 }
 
 // uidStep and modSeqStep are how far floors are raised at a time.
@@ -109,7 +130,26 @@ func trimKeywords(k maildir.Keywords) []string {
 	for n > 0 && k[n-1] == "" {
 		n--
 	}
-	return append([]string{}, k[:n]...)
+	names := append([]string{}, k[:n]...)
+	for i, name := range names {
+		if isForwarded(name) {
+			names[i] = "" // the flag Forwarded stands for it
+		}
+	}
+	return names
+}
+
+// isForwarded says whether a keyword is one that other programs keep as a letter of its
+// own and kurir as the flag Forwarded, the letter P.
+func isForwarded(keyword string) bool { return strings.EqualFold(keyword, "$Forwarded") }
+
+// flagsOf gives the flags that a file's name bears.
+func (m *Mailbox) flagsOf(n *maildir.Name) Flags {
+	f := Flags(n.Flags())
+	if i := m.keywords.Index("$Forwarded"); i >= 0 && f&KeywordFlag(i) != 0 {
+		f = f&^KeywordFlag(i) | Forwarded
+	}
+	return f
 }
 
 // path gives a path in the mailbox's directory.
@@ -426,8 +466,11 @@ func (m *Mailbox) publish(cs *changeSet, r *indexRow) {
 		}
 		for _, uid := range cs.del {
 			if e, ok := m.cols.get(uid); ok {
-				m.graves[uid] = grave{*e, cs.graves[uid]}
+				m.graves[uid] = grave{*e, cs.graves[uid], m.cols.foreign[uid]}
 			}
+		}
+		if len(m.graves) > maxGraves {
+			m.pruneGraves()
 		}
 	}
 	from := m.rescanFrom(cs)
@@ -580,8 +623,20 @@ func (m *Mailbox) Wait(ctx context.Context, since ModSeq) (ModSeq, error) {
 		case <-c:
 		case <-ctx.Done():
 			return 0, ctx.Err()
+		case <-m.poll():
+			if m.unread() {
+				m.kick()
+			}
 		}
 	}
+}
+
+// poll fires after a second where nothing else tells of other programs' changes.
+func (m *Mailbox) poll() <-chan time.Time {
+	if m.s.watch != nil && m.watched.Load() {
+		return nil
+	}
+	return time.After(time.Second)
 }
 
 // kick synchronises in the background, if anyone is waiting to hear of changes.

@@ -42,7 +42,6 @@ type lineScan struct {
 	lfs  int64 // LFs so far
 	bad  bool  // a bare LF, or CR CR LF: not to be stored with LF alone
 	tail [2]byte
-	n    int
 }
 
 func (l *lineScan) write(p []byte) {
@@ -367,7 +366,7 @@ func (s *Store) StageFile(path string) (*Staged, error) {
 		return nil, kindOf(err)
 	}
 	defer f.Close()
-	stored, wire, err := measure(f)
+	stored, wire, err := measure(f, -1)
 	if err != nil {
 		return nil, kindOf(err)
 	}

@@ -369,7 +369,7 @@ func (m *Mailbox) commitScan(d *difference) error {
 		}
 		was := e.flags
 		n := *e
-		n.flags, n.modseq = Flags(l.name.Flags()), cs.modseq
+		n.flags, n.modseq = m.flagsOf(&l.name), cs.modseq
 		if to := entryName(&n, m.cols.foreign[n.uid], m.tag, &m.s.hosts); to != l.file {
 			if err := m.s.fs.Rename(m.path("cur", l.file), m.path("cur", to)); err != nil {
 				m.curDirty.Store(true) // moved on meanwhile
@@ -399,7 +399,7 @@ func (m *Mailbox) commitScan(d *difference) error {
 
 // entryOf makes the entry of a file whose name is believed.
 func (m *Mailbox) entryOf(l *located, cs *changeSet) entry {
-	e := entry{uid: UID(l.name.UID), modseq: cs.modseq, flags: Flags(l.name.Flags()), stored: uint32(l.name.Size), wire: uint32(l.name.Wire)}
+	e := entry{uid: UID(l.name.UID), modseq: cs.modseq, flags: m.flagsOf(&l.name), stored: uint32(l.name.Size), wire: uint32(l.name.Wire)}
 	e.base = packBase(l.name.Base, &m.s.hosts)
 	if e.base.Host == foreignBase {
 		cs.foreign[e.uid] = l.name.Base
@@ -504,7 +504,7 @@ func (m *Mailbox) probe(n *newcomer) {
 	if n.name.Size >= 0 && n.name.Size != st.Size() && m.s.o.Now().Sub(n.date) < youngForeign {
 		return
 	}
-	n.stored, n.wire, err = measure(f)
+	n.stored, n.wire, err = measure(f, n.name.Wire)
 	n.ok = err == nil && n.wire < 1<<32
 }
 
@@ -526,7 +526,7 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 		if n.rebas {
 			base = m.s.bases.Next()
 		}
-		e := entry{uid: cs.uidNext, modseq: cs.modseq, flags: Flags(n.name.Flags()), stored: uint32(n.stored), wire: uint32(n.wire), date: dateOf(n.date)}
+		e := entry{uid: cs.uidNext, modseq: cs.modseq, flags: m.flagsOf(&n.name), stored: uint32(n.stored), wire: uint32(n.wire), date: dateOf(n.date)}
 		e.base = packBase(base, &m.s.hosts)
 		to := filepath.Join(cur, entryName(&e, base, m.tag, &m.s.hosts))
 		if rerr := m.s.fs.RenameNoReplace(m.path(n.sub, n.file), to); rerr != nil {

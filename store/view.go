@@ -298,7 +298,11 @@ func (v *View) locate(uid UID) (place, bool) {
 		return p, true
 	}
 	if g, ok := m.graves[uid]; ok && g.path != "" {
-		return place{entry: g.entry, path: g.path}, true
+		p := place{entry: g.entry, path: g.path, base: g.base}
+		if p.base == "" {
+			p.base = g.entry.base.Unpack(&m.s.hosts)
+		}
+		return p, true
 	}
 	return place{}, false
 }
@@ -340,7 +344,7 @@ func (m *Mailbox) body(f fsx.File, p *place) (*Body, error) {
 		return newBody(f, int64(p.stored), int64(p.wire)), nil
 	}
 	m.s.log.Warn("a message's file does not have the size that its name says", "account", m.a.address, "file", p.path, "size", st.Size())
-	stored, wire, err := measure(f)
+	stored, wire, err := measure(f, -1)
 	if err != nil {
 		return nil, errors.Join(kindOf(err), f.Close())
 	}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kurir/internal/admin"
+)
+
+func accountCommand(e *env) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "account",
+		Short: "The people and programs that have a mailbox",
+		Example: `  kurir account add alice@example.org
+  kurir account passwd alice@example.org --generate
+  kurir account list`,
+	}, accountAdd(e), accountList(e), accountPasswd(e), accountQuota(e), accountRename(e),
+		accountDisable(e, true), accountDisable(e, false), accountRemove(e))
+}
+
+func accountAdd(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "add ADDRESS",
+		Short: "Add an account",
+		Long: `Add an account with its mailboxes. Its domain has to be added first.
+
+The password is asked for twice, or read from standard input, or made here; it is
+never an argument, because every user of the machine can list those.`,
+		Example: `  kurir account add alice@example.org
+  kurir account add bob@example.org --generate --quota 2GiB
+  pass show mail/carol | kurir account add carol@example.org --password-stdin`,
+		Args: exactly("ADDRESS"),
+	}
+	pw := addPasswordFlags(c)
+	quota := c.Flags().String("quota", "", "how much mail it may keep, as `SIZE` such as 2GiB (default: no limit)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		limit, err := parseQuota(*quota)
+		if err != nil {
+			return err
+		}
+		return e.setPassword(c.Context(), pw, args[0], func(ctx context.Context, o admin.Operations, password string) (string, error) {
+			added, err := o.AddAccount(ctx, admin.NewAccount{Address: args[0], Password: password, Quota: limit})
+			if err != nil {
+				return "", err
+			}
+			if added.MailKept {
+				fmt.Fprintf(e.stderr, "A mail folder of %s was there already; the account has it now.\n", plain(added.Address))
+			}
+			return fmt.Sprintf("Account %s added.", plain(added.Address)), nil
+		})
+	}
+	return c
+}
+
+// setPassword gets a password as the flags say and passes it to do, whose text it prints.
+// A password made here is printed after do has succeeded.
+func (e *env) setPassword(ctx context.Context, pw *passwordFlags, address string,
+	do func(context.Context, admin.Operations, string) (string, error)) error {
+	if err := pw.check(e); err != nil {
+		return err
+	}
+	password, made, err := pw.get(e, address)
+	if err != nil {
+		return err
+	}
+	return e.with(ctx, func(ctx context.Context, o admin.Operations) error {
+		text, err := do(ctx, o, password)
+		if err != nil {
+			return err
+		}
+		if !made {
+			e.printf("%s\n", text)
+			return nil
+		}
+		// The password alone on stdout, so that a script can take it.
+		fmt.Fprintln(e.stderr, text, "Its password, shown this once:")
+		e.printf("%s\n", password)
+		return nil
+	})
+}
+
+func accountList(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List accounts",
+		Example: `  kurir account list
+  kurir account list --json`,
+		Args: exactly(),
+	}
+	asJSON := addJSON(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			rows, err := o.ListAccounts(ctx)
+			if err != nil {
+				return err
+			}
+			return list(e, *asJSON, rows, "ACCOUNT\tSTATE\tQUOTA\tCREATED", "There is no account yet; add one with: kurir account add alice@example.org",
+				func(a admin.Account) string {
+					state := "active"
+					if a.Disabled {
+						state = "disabled"
+					}
+					return a.Address + "\t" + state + "\t" + showQuota(a.Quota) + "\t" + a.Created.Format(time.DateOnly)
+				})
+		})
+	}
+	return c
+}
+
+func accountPasswd(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "passwd ADDRESS",
+		Short: "Change an account's password",
+		Long:  "Change an account's password. The old one stops working at once.",
+		Example: `  kurir account passwd alice@example.org
+  kurir account passwd alice@example.org --generate`,
+		Args: exactly("ADDRESS"),
+	}
+	pw := addPasswordFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return e.setPassword(c.Context(), pw, args[0], func(ctx context.Context, o admin.Operations, password string) (string, error) {
+			err := o.SetPassword(ctx, admin.Password{Address: args[0], Password: password})
+			return fmt.Sprintf("Password of %s changed.", plain(args[0])), err
+		})
+	}
+	return c
+}
+
+func accountQuota(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "quota ADDRESS SIZE|none",
+		Short: "Limit how much mail an account may keep",
+		Example: `  kurir account quota alice@example.org 5GiB
+  kurir account quota alice@example.org none`,
+		Args: exactly("ADDRESS", "SIZE"),
+		RunE: func(c *cobra.Command, args []string) error {
+			limit, err := parseQuota(args[1])
+			if err != nil {
+				return err
+			}
+			return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+				if err := o.SetQuota(ctx, admin.Quota{Address: args[0], Bytes: limit}); err != nil {
+					return err
+				}
+				e.printf("Quota of %s: %s.\n", plain(args[0]), showQuota(limit))
+				return nil
+			})
+		},
+	}
+}
+
+func accountRename(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "rename OLD NEW",
+		Short: "Give an account another address",
+		Long: `Give an account another address. Its mail, password and aliases go with it; mail
+clients need the new address as user name. To keep mail for the old address coming
+in, add an alias afterwards.`,
+		Example: `  kurir account rename alice@example.org alice.smith@example.org
+  kurir alias add alice@example.org alice.smith@example.org`,
+		Args: exactly("OLD", "NEW"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+				if err := o.RenameAccount(ctx, admin.Rename{Old: args[0], New: args[1]}); err != nil {
+					return err
+				}
+				e.printf("Account %s is now %s.\n", plain(args[0]), plain(args[1]))
+				return nil
+			})
+		},
+	}
+}
+
+// accountDisable is the command "disable", or "enable" if not disabled.
+func accountDisable(e *env, disabled bool) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "disable ADDRESS",
+		Short:   "Refuse an account's logins; its mail goes on arriving",
+		Example: `  kurir account disable alice@example.org`,
+		Args:    exactly("ADDRESS"),
+	}
+	done := "Account %s is disabled: it cannot log in, its mail goes on arriving.\n"
+	if !disabled {
+		c.Use = "enable ADDRESS"
+		c.Short = "Let a disabled account log in again"
+		c.Example = `  kurir account enable alice@example.org`
+		done = "Account %s can log in again.\n"
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			if err := o.DisableAccount(ctx, admin.Disable{Address: args[0], Disabled: disabled}); err != nil {
+				return err
+			}
+			e.printf(done, plain(args[0]))
+			return nil
+		})
+	}
+	return c
+}
+
+func accountRemove(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "remove ADDRESS",
+		Short: "Remove an account",
+		Long: `Remove an account. Its mail is moved to the folder "removed" in the data directory,
+where nothing reads it any more, or deleted for good with --purge.`,
+		Example: `  kurir account remove alice@example.org
+  kurir account remove alice@example.org --purge --yes`,
+		Args: exactly("ADDRESS"),
+	}
+	purge := c.Flags().Bool("purge", false, "delete the mail instead of keeping it")
+	yes := c.Flags().BoolP("yes", "y", false, "do not ask for confirmation")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !*yes {
+			question := "Remove the account " + plain(args[0]) + "?"
+			if *purge {
+				question = "Remove the account " + plain(args[0]) + " and delete all its mail for good?"
+			}
+			if err := e.confirm(question); err != nil {
+				return err
+			}
+		}
+		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			removed, err := o.RemoveAccount(ctx, admin.Remove{Address: args[0], Purge: *purge})
+			if err != nil {
+				return err
+			}
+			e.printf("Account %s removed.\n", plain(removed.Address))
+			switch {
+			case removed.MovedTo != "":
+				e.printf("Its mail is kept in %s\n", removed.MovedTo)
+			case *purge:
+				e.printf("Its mail is deleted.\n")
+			}
+			return nil
+		})
+	}
+	return c
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kurir/internal/admin"
+)
+
+func aliasCommand(e *env) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "alias",
+		Short: "Addresses that lead to other addresses",
+		Example: `  kurir alias add info@example.org alice@example.org bob@example.org
+  kurir alias add @example.org alice@example.org
+  kurir alias list`,
+	}, aliasAdd(e), aliasList(e), aliasRemove(e))
+}
+
+func aliasAdd(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "add ADDRESS TARGET...",
+		Short: "Lead an address to one or more local addresses",
+		Long: `Lead an address to one or more addresses of this server. The address "@DOMAIN"
+stands for every address of the domain that is neither an account nor an alias.
+
+An account may send under an alias that leads to it alone, or with --may-send under
+any alias that leads to it.`,
+		Example: `  kurir alias add info@example.org alice@example.org
+  kurir alias add --may-send team@example.org alice@example.org bob@example.org
+  kurir alias add @example.org alice@example.org`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return exactly("ADDRESS", "TARGET")(c, args)
+			}
+			return nil
+		},
+	}
+	maySend := c.Flags().Bool("may-send", false, "let all targets send under this address")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			if err := o.AddAlias(ctx, admin.Alias{Address: args[0], Targets: args[1:], MaySend: *maySend}); err != nil {
+				return err
+			}
+			e.printf("Mail for %s goes to %s.\n", plain(args[0]), plain(strings.Join(args[1:], ", ")))
+			return nil
+		})
+	}
+	return c
+}
+
+func aliasList(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List aliases",
+		Example: `  kurir alias list
+  kurir alias list --json`,
+		Args: exactly(),
+	}
+	asJSON := addJSON(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			rows, err := o.ListAliases(ctx)
+			if err != nil {
+				return err
+			}
+			return list(e, *asJSON, rows, "ALIAS\tTARGETS\tMAY SEND", "There are no aliases.", func(a admin.Alias) string {
+				return a.Address + "\t" + strings.Join(a.Targets, ", ") + "\t" + yesNo(a.MaySend)
+			})
+		})
+	}
+	return c
+}
+
+func aliasRemove(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "remove ADDRESS",
+		Short:   "Remove an alias",
+		Example: `  kurir alias remove info@example.org`,
+		Args:    exactly("ADDRESS"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+				if err := o.RemoveAlias(ctx, args[0]); err != nil {
+					return err
+				}
+				e.printf("Alias %s removed.\n", plain(args[0]))
+				return nil
+			})
+		},
+	}
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"kurir/internal/admin"
+	"kurir/internal/fsx"
+)
+
+// How long a command waits for a server that has the lock but no socket yet, or for
+// another command that has the lock for a moment.
+const (
+	connectWait  = 5 * time.Second
+	connectRetry = 100 * time.Millisecond
+)
+
+// operation is what a command does once it has reached the data.
+type operation func(context.Context, admin.Operations) error
+
+// with runs f on the running server or, if there is none, on the data itself.
+func (e *env) with(ctx context.Context, f operation) error { return e.connect(ctx, false, f) }
+
+// create is with, and makes the data directory if there is none.
+func (e *env) create(ctx context.Context, f operation) error { return e.connect(ctx, true, f) }
+
+func (e *env) connect(ctx context.Context, create bool, f operation) error {
+	cfg, err := e.settings()
+	if err != nil {
+		return err
+	}
+	o := dataOptions{
+		dir: cfg.Data, create: create, files: e.files, hostname: cfg.Hostname,
+		expungedKeep: expungedKeep(cfg), log: slog.New(slog.DiscardHandler),
+	}
+	client := admin.NewClient(cfg.Control)
+	defer client.Close()
+	for start := time.Now(); ; {
+		d, err := openData(ctx, o)
+		if err == nil {
+			return errors.Join(f(ctx, d.service), d.Close())
+		}
+		if !errors.Is(err, fsx.ErrLocked) {
+			return err
+		}
+		_, silent := client.Version(ctx)
+		switch {
+		case silent == nil:
+			return f(ctx, client)
+		case !errors.Is(silent, admin.ErrNoServer):
+			return silent
+		case time.Since(start) > connectWait:
+			return fmt.Errorf("the data directory is in use, but %w; see that process (is it starting, stopping or another program?): %w", silent, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(connectRetry):
+		}
+	}
+}
+
+// client reaches the running server only.
+func (e *env) client() (*admin.Client, error) {
+	cfg, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewClient(cfg.Control), nil
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"kurir/internal/fsx"
+)
+
+// env is what the commands see of the world. Tests have their own.
+type env struct {
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	environ []string
+	files   fsx.FS
+	// terminal says whether a person can be asked on stdin.
+	terminal func() bool
+	// secret reads a line from the terminal without showing it.
+	secret func() (string, error)
+	// listen opens a port.
+	listen func(ctx context.Context, address string) (net.Listener, error)
+	// hangup returns a channel that has a value for each SIGHUP, until done is called.
+	hangup func() (signals <-chan os.Signal, done func())
+	// started is set once the command line was right and the command began.
+	started bool
+
+	config string // --config
+	data   string // --data
+}
+
+// systemEnv is the real world.
+func systemEnv() *env {
+	stdin := int(os.Stdin.Fd())
+	return &env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		environ:  os.Environ(),
+		files:    fsx.OS{},
+		terminal: func() bool { return term.IsTerminal(stdin) },
+		secret: func() (string, error) {
+			b, err := term.ReadPassword(stdin)
+			return string(b), err
+		},
+		listen: func(ctx context.Context, address string) (net.Listener, error) {
+			var lc net.ListenConfig
+			return lc.Listen(ctx, "tcp", address)
+		},
+		hangup: func() (<-chan os.Signal, func()) {
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, syscall.SIGHUP)
+			return c, func() { signal.Stop(c) }
+		},
+	}
+}
+
+// getenv returns a variable's value, empty if it is not set.
+func (e *env) getenv(name string) string {
+	for i := len(e.environ) - 1; i >= 0; i-- {
+		if v := e.environ[i]; len(v) > len(name) && v[:len(name)] == name && v[len(name)] == '=' {
+			return v[len(name)+1:]
+		}
+	}
+	return ""
+}

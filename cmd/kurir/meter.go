@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kurir/internal/auth"
+	"kurir/internal/telemetry"
+	"kurir/smtpd"
+)
+
+// meteredAuth counts logins.
+type meteredAuth struct {
+	*auth.Authenticator
+	metrics *telemetry.Metrics
+}
+
+func (s *site) logins() meteredAuth { return meteredAuth{s.auth, s.metrics} }
+
+// Authenticate is the authenticator's.
+func (m meteredAuth) Authenticate(ctx context.Context, a auth.Attempt) (string, error) {
+	address, err := m.Authenticator.Authenticate(ctx, a)
+	m.metrics.Login(a.Protocol, loginResult(err))
+	return address, err
+}
+
+// loginResult is the outcome of a login in a word.
+func loginResult(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, auth.ErrInvalid):
+		return "invalid"
+	case errors.Is(err, auth.ErrThrottled):
+		return "throttled"
+	case errors.Is(err, auth.ErrDisabled):
+		return "disabled"
+	}
+	return "error"
+}
+
+// meteredStore counts deliveries.
+type meteredStore struct {
+	smtpd.MailStore
+	metrics *telemetry.Metrics
+}
+
+// Deliver is the store's.
+func (m meteredStore) Deliver(ctx context.Context, staged smtpd.Staged, targets []smtpd.Target) ([]smtpd.Failure, error) {
+	start := time.Now()
+	failed, err := m.MailStore.Deliver(ctx, staged, targets)
+	took := time.Since(start)
+	for i := range targets {
+		one := err
+		if one == nil && i < len(failed) {
+			one = failed[i].Err
+		}
+		m.metrics.MessageDelivered(took, one)
+	}
+	return failed, err
+}
+
+// countMessage counts the end of a message transaction; result is one of smtpd.Server.Observe.
+func countMessage(m *telemetry.Metrics, protocol, result string) {
+	if result == "accepted" {
+		m.MessageAccepted(protocol)
+		return
+	}
+	m.MessageRefused(protocol, result)
+}

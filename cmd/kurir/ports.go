@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"kurir/imapd"
+	"kurir/internal/config"
+	"kurir/internal/listen"
+	"kurir/internal/web"
+	"kurir/pop3d"
+	"kurir/smtpd"
+)
+
+// port is one protocol on its addresses.
+type port struct {
+	protocol  string
+	name      string // for people
+	addresses []string
+	reject    func() []byte // what a client is told that there is no room for; nil where TLS comes first
+	open      []net.Listener
+}
+
+// allPorts is the server on one page: its protocols and their addresses.
+func allPorts(c *config.Config) []*port {
+	return []*port{
+		{protocol: "smtp", name: "SMTP", addresses: c.SMTP.Address, reject: rejectSMTP},
+		{protocol: "submission", name: "submission", addresses: c.Submission.Address, reject: rejectSMTP},
+		{protocol: "submissions", name: "submission with TLS", addresses: c.Submissions.Address},
+		{protocol: "imap", name: "IMAP", addresses: c.IMAP.Address, reject: imapd.Reject},
+		{protocol: "imaps", name: "IMAP with TLS", addresses: c.IMAPS.Address},
+		{protocol: "pop3", name: "POP3", addresses: c.POP3.Address, reject: pop3d.Reject},
+		{protocol: "pop3s", name: "POP3 with TLS", addresses: c.POP3S.Address},
+		{protocol: "http", name: "HTTP", addresses: c.HTTP.Address},
+	}
+}
+
+// serveFunc serves a listener until the context is done.
+type serveFunc func(context.Context, net.Listener) error
+
+// servers are the front-ends by protocol.
+func (s *site) servers() map[string]serveFunc {
+	imap, pop3 := s.imapServer(), s.pop3Server()
+	withSMTP := func(m smtpd.Mode) serveFunc {
+		smtp := s.smtpServer(m)
+		return func(ctx context.Context, l net.Listener) error { return smtp.Serve(ctx, l, m) }
+	}
+	implicitTLS := func(serve func(context.Context, net.Listener, bool) error, tls bool) serveFunc {
+		return func(ctx context.Context, l net.Listener) error { return serve(ctx, l, tls) }
+	}
+	return map[string]serveFunc{
+		"smtp":        withSMTP(smtpd.Inbound),
+		"submission":  withSMTP(smtpd.Submission),
+		"submissions": withSMTP(smtpd.SubmissionTLS),
+		"imap":        implicitTLS(imap.Serve, false),
+		"imaps":       implicitTLS(imap.Serve, true),
+		"pop3":        implicitTLS(pop3.Serve, false),
+		"pop3s":       implicitTLS(pop3.Serve, true),
+		"http":        s.webServer().Serve,
+	}
+}
+
+// rejectSMTP is what a client is told that there is no room for (RFC 5321 section 3.1).
+func rejectSMTP() []byte { return []byte("421 4.3.2 Too many connections, try again later\r\n") }
+
+// bind opens all ports, or none and returns everything that is in the way.
+func (s *site) bind(ctx context.Context) error {
+	limiters := map[string]*listen.Limiter{} // a protocol shares its one with and without TLS
+	var errs []error
+	for _, p := range s.ports {
+		for _, address := range p.addresses {
+			if err := s.mayBind(address); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			l, err := s.env.listen(ctx, address)
+			if err != nil {
+				errs = append(errs, explainPort(p.name, address, s.local, err))
+				continue
+			}
+			if p.protocol != "http" {
+				shared := strings.TrimSuffix(p.protocol, "s")
+				if limiters[shared] == nil {
+					limiters[shared] = listen.NewLimiter(s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerAddress)
+				}
+				l = listen.New(l, s.listenOptions(p, limiters[shared]))
+			}
+			p.open = append(p.open, l)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(append(errs, s.closePorts())...)
+	}
+	return nil
+}
+
+// listenOptions are the limits below a mail protocol.
+func (s *site) listenOptions(p *port, limiter *listen.Limiter) listen.Options {
+	o := listen.Options{
+		Protocol: p.protocol, Limiter: limiter, Reject: p.reject, Observer: s.metrics, Log: s.log,
+		WriteTimeout: s.cfg.Limits.WriteTimeout,
+	}
+	if p.protocol == "smtp" {
+		o.EarlyTalk = s.cfg.SMTP.EarlyTalk
+	}
+	return o
+}
+
+// mayBind keeps local off every address that others could reach.
+func (s *site) mayBind(address string) error {
+	if !s.local {
+		return nil
+	}
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil || !ap.Addr().IsLoopback() {
+		return fmt.Errorf("%s is no loopback address: local serves this machine alone, because everyone knows its password", address)
+	}
+	return nil
+}
+
+// closePorts closes what bind opened.
+func (s *site) closePorts() error {
+	var errs []error
+	for _, p := range s.ports {
+		for _, l := range p.open {
+			errs = append(errs, l.Close())
+		}
+		p.open = nil
+	}
+	return errors.Join(errs...)
+}
+
+// explainPort says what to do about a port that cannot be opened.
+func explainPort(name, address string, local bool, err error) error {
+	host, port, _ := net.SplitHostPort(address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && local:
+		return fmt.Errorf("port %s (%s) is taken by another program: stop it, or move all ports, for example with --port-offset 10000", port, name)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %s (%s) on %s is taken by another program: stop that program (to see which: ss -ltnp 'sport = :%s'), or give kurir another address", port, name, orAll(host), port)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("port %s (%s) may not be opened by this user: ports below 1024 need root, the capability CAP_NET_BIND_SERVICE, or the systemd unit that gives it", port, name)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s (%s): this machine has no address %s: correct it, or leave the address out to listen on all", address, name, host)
+	}
+	return fmt.Errorf("%s (%s): %w", address, name, err)
+}
+
+// orAll is host, or a word for none.
+func orAll(host string) string {
+	if host == "" {
+		return "all addresses"
+	}
+	return host
+}
+
+// address is where a protocol is served, as host:port; empty if it is not. Of several
+// it is the first.
+func (s *site) address(protocol string) string {
+	for _, p := range s.ports {
+		if p.protocol == protocol && len(p.open) > 0 {
+			return p.open[0].Addr().String()
+		}
+	}
+	return ""
+}
+
+// hostPort is address in two.
+func (s *site) hostPort(protocol string) (host, port string, ok bool) {
+	host, port, err := net.SplitHostPort(s.address(protocol))
+	return host, port, err == nil
+}
+
+func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
+	return &smtpd.Server{
+		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
+		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics}, Retry: s.retry,
+		TLS: s.tls, AllowPlaintext: s.allowPlaintext, Log: s.log,
+		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
+		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,
+		Observe: func(result string, _ int64, _ time.Duration) { countMessage(s.metrics, m.String(), result) },
+	}
+}
+
+func (s *site) imapServer() *imapd.Server {
+	return &imapd.Server{
+		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
+		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
+	}
+}
+
+func (s *site) pop3Server() *pop3d.Server {
+	return &pop3d.Server{
+		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
+		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout,
+	}
+}
+
+func (s *site) webServer() *web.Server {
+	return &web.Server{
+		Hostname: s.cfg.Hostname, Version: programVersion(), Log: s.log,
+		Health: s.metrics.Health.Handler(), Metrics: s.metrics.Handler(),
+	}
+}
+
+// allowPlaintext reports whether a client may log in without TLS.
+func (s *site) allowPlaintext(ip netip.Addr) bool {
+	for _, n := range s.cfg.TLS.PlaintextLoginNetworks {
+		if n.Contains(ip.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// listening is a line for the log: what is served where.
+func (s *site) listening() string {
+	var all []string
+	for _, p := range s.ports {
+		for _, l := range p.open {
+			all = append(all, p.protocol+" "+l.Addr().String())
+		}
+	}
+	return strings.Join(all, ", ")
+}

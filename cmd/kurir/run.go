@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"kurir/internal/admin"
+	"kurir/internal/auth"
+	"kurir/internal/config"
+	"kurir/internal/fsx"
+	"kurir/internal/queue"
+	"kurir/internal/telemetry"
+	"kurir/internal/tlsconf"
+)
+
+// site is one server: its configuration and, once it runs, its parts.
+type site struct {
+	env   *env
+	cfg   *config.Config
+	local bool // the server of the command local
+
+	prepare func(context.Context, *data) error // before the ports are open; nil: nothing
+	ready   func()                             // once all ports are open; nil: nothing
+
+	log     *slog.Logger
+	metrics *telemetry.Metrics
+	data    *data
+	tls     *tls.Config
+	caFile  string // of our own certificate authority; empty with the admin's certificate
+	auth    *auth.Authenticator
+	retry   *queue.Queue
+	ports   []*port
+}
+
+// run serves until ctx is done, stops in order and returns nil; or it fails to begin
+// with all that is wrong.
+func (s *site) run(ctx context.Context) (err error) {
+	s.log = newLogger(s.env.stderr, s.cfg)
+	s.metrics = telemetry.New()
+	s.metrics.Health.Log = s.log
+	if s.data, err = s.open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.data.Close()) }()
+	if s.tls, err = s.certificates(); err != nil {
+		return err
+	}
+	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log})
+	s.data.service.Forget = s.auth.Forget
+	s.data.service.Problems = s.metrics.Health.Red
+	if s.retry, err = s.openQueue(ctx); err != nil {
+		return err
+	}
+	if s.prepare != nil {
+		if err := s.prepare(ctx, s.data); err != nil {
+			return err
+		}
+	}
+	s.ports = allPorts(s.cfg)
+	if err := s.bind(ctx); err != nil {
+		return err
+	}
+	control, err := admin.ListenSocket(ctx, s.env.files, s.cfg.Control)
+	if err != nil {
+		return errors.Join(err, s.closePorts())
+	}
+	return s.serve(ctx, control)
+}
+
+// open opens the data directory for a server.
+func (s *site) open(ctx context.Context) (*data, error) {
+	dir := s.cfg.Data
+	d, err := openData(ctx, dataOptions{
+		dir: dir, create: true, files: s.env.files, hostname: s.cfg.Hostname, log: s.log, watch: true,
+		expungedKeep: expungedKeep(s.cfg),
+		observe:      s.metrics.Fsync,
+		failed:       s.syncFailed,
+	})
+	if errors.Is(err, fsx.ErrLocked) {
+		return nil, fmt.Errorf("another kurir works with the data directory %s: stop it first, or choose another directory (%w)", dir, err)
+	}
+	return d, err
+}
+
+// openQueue opens the queue of messages that wait for another try.
+func (s *site) openQueue(ctx context.Context) (*queue.Queue, error) {
+	return queue.Open(ctx, queue.Options{
+		DB: s.data.db, FS: s.env.files, Dir: filepath.Join(s.cfg.Data, "queue"),
+		Deliverer: queue.MailStore{Store: s.data.store}, Directory: s.data.directory,
+		Hostname: s.cfg.Hostname, Log: s.log,
+	})
+}
+
+// certificates returns the TLS configuration of the admin's certificate or, without
+// one, of an authority of our own in the data directory.
+func (s *site) certificates() (*tls.Config, error) {
+	c := s.cfg.TLS
+	if c.Cert != "" {
+		return tlsconf.Files(c.Cert, c.Key, func(err error) { s.metrics.Health.Set("certificate", err) })
+	}
+	hosts := []string{s.cfg.Hostname}
+	if s.local {
+		hosts = []string{"localhost", localAddress}
+	}
+	conf, ca, err := tlsconf.LocalCA(s.env.files, filepath.Join(s.cfg.Data, "tls"), hosts...)
+	if err != nil {
+		return nil, err
+	}
+	if s.caFile = ca; !s.local {
+		s.log.Warn("no certificate is configured: clients have to be told to trust one that kurir made itself", "ca", ca)
+	}
+	return conf, nil
+}
+
+// serve runs all parts until ctx is done or a front-end fails. The front-ends stop
+// first, with their sessions; then what they rely on.
+func (s *site) serve(ctx context.Context, control net.Listener) error {
+	front, stop := context.WithCancel(ctx)
+	defer stop()
+	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBack()
+	var fronts, backs sync.WaitGroup
+	var mu sync.Mutex
+	var failed []error
+	ended := func(name string, err error) {
+		if err == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		failed = append(failed, fmt.Errorf("%s: %w", name, err))
+		stop()
+	}
+	servers := s.servers()
+	for _, p := range s.ports {
+		for _, l := range p.open {
+			fronts.Go(func() { ended(p.name, servers[p.protocol](front, l)) })
+		}
+	}
+	operations := &admin.Server{Operations: s.data.service, Log: s.log}
+	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
+	backs.Go(func() { s.auth.Run(back) })
+	backs.Go(func() { s.retry.Run(back) })
+	backs.Go(func() { s.watch(back) })
+	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
+	if s.ready != nil {
+		s.ready()
+	}
+	<-front.Done()
+	s.log.Info("stopping")
+	fronts.Wait()
+	stopBack()
+	backs.Wait()
+	s.log.Info("stopped")
+	mu.Lock()
+	defer mu.Unlock()
+	return errors.Join(failed...)
+}
+
+// syncFailed makes health red until a probe has succeeded.
+func (s *site) syncFailed(err error) {
+	s.metrics.Error("storage")
+	s.metrics.Health.Set("storage", err)
+}
+
+// watchEvery is how often a running server looks at its disk.
+const watchEvery = 15 * time.Second
+
+// watch keeps the health checks up to date, and looks at the certificate when the
+// process is told to by SIGHUP. It returns when ctx is done.
+func (s *site) watch(ctx context.Context) {
+	hangup, done := s.env.hangup()
+	defer done()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		s.probe()
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			s.reload()
+		case <-tick.C:
+		}
+	}
+}
+
+// probe writes and syncs a file, as a message would be, and looks at the free space.
+func (s *site) probe() {
+	path := filepath.Join(s.cfg.Data, "probe")
+	err := fsx.WriteFile(s.env.files, path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
+	s.metrics.Health.Set("storage", err)
+	free, err := fsx.FreeBytes(s.cfg.Data)
+	if err == nil && free < noSpace {
+		err = fmt.Errorf("only %s are free on the disk of %s", showSize(int64(free)), s.cfg.Data)
+	}
+	s.metrics.Health.Set("disk", err)
+}
+
+// reload has the certificate's files looked at now. They are followed without it too.
+func (s *site) reload() {
+	c, err := s.tls.GetCertificate(&tls.ClientHelloInfo{ServerName: s.cfg.Hostname})
+	if err != nil {
+		s.log.Error("certificate", "error", err)
+		return
+	}
+	s.log.Info("certificate in service", "ends", c.Leaf.NotAfter)
+}
+
+// expungedKeep is the configured time in the store's terms, where 0 is the default.
+func expungedKeep(c *config.Config) time.Duration { return max(c.Store.ExpungedKeep, 1) }
+
+// newLogger returns the log that the configuration asks for, on w.
+func newLogger(w interface{ Write([]byte) (int, error) }, c *config.Config) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.Log.Level)) != nil {
+		level = slog.LevelInfo // the configuration has been checked: there is no other level
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kurir/internal/config"
+)
+
+func serveCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Run the server in the foreground until it gets SIGTERM or SIGINT. Its log goes to
+stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.`,
+		Example: `  kurir serve -c /etc/kurir/kurir.toml
+  KURIR_DATA=/data KURIR_HOSTNAME=mail.example.org kurir serve`,
+		Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := e.settings()
+			if err != nil {
+				return err
+			}
+			if cfg.Hostname == "" {
+				return errors.New("the server needs a configuration with its host name: name one with -c FILE, or set KURIR_HOSTNAME")
+			}
+			if isLocal(e.files, cfg.Data) {
+				return notForServe(cfg.Data)
+			}
+			s := &site{env: e, cfg: cfg}
+			return s.run(c.Context())
+		},
+	}
+}
+
+// notForServe refuses a data directory of local.
+func notForServe(dir string) error {
+	return fmt.Errorf("%s is a data directory of \"kurir local\", whose accounts have a password that everyone knows: choose another one", dir)
+}
+
+// configFile is the configuration file in use; empty if there is none.
+func (e *env) configFile() string {
+	if e.config != "" {
+		return e.config
+	}
+	if v := e.getenv("KURIR_CONFIG"); v != "" {
+		return v
+	}
+	for _, path := range []string{"kurir.toml", "/etc/kurir/kurir.toml"} {
+		if _, err := e.files.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// settings reads the configuration. Without a file, and without a host name in the
+// environment, it is the defaults for the data directory of --data: enough for every
+// command but serve.
+func (e *env) settings() (*config.Config, error) {
+	file := e.configFile()
+	if file == "" && e.getenv("KURIR_HOSTNAME") == "" {
+		dir := e.data
+		if dir == "" {
+			dir = e.getenv("KURIR_DATA")
+		}
+		if dir == "" {
+			return nil, errors.New("no configuration found: name one with -c FILE (or $KURIR_CONFIG), or a data directory with --data DIR")
+		}
+		return useData(config.Default(), dir)
+	}
+	environ := slices.DeleteFunc(slices.Clone(e.environ), func(v string) bool { return strings.HasPrefix(v, "KURIR_CONFIG=") })
+	cfg, err := config.Load(file, environ)
+	if err != nil || e.data == "" {
+		return cfg, err
+	}
+	if cfg.Control != filepath.Join(cfg.Data, controlName) {
+		return nil, usagef("--data cannot be used with a configuration that sets \"control\"")
+	}
+	return useData(cfg, e.data)
+}
+
+// controlName is the control socket's name in the data directory.
+const controlName = "control.sock"
+
+// useData makes dir the configuration's data directory.
+func useData(cfg *config.Config, dir string) (_ *config.Config, err error) {
+	cfg.Data, err = filepath.Abs(dir)
+	cfg.Control = filepath.Join(cfg.Data, controlName)
+	return cfg, err
+}

@@ -1,0 +1,192 @@
+package imapd
+
+import (
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"kurir/store"
+)
+
+// itemKind is a data item of FETCH.
+type itemKind uint8
+
+const (
+	itemUID itemKind = iota
+	itemFlags
+	itemInternalDate
+	itemSize
+	itemModSeq
+	itemEnvelope
+	itemBody          // BODY: the structure without extension data
+	itemBodyStructure // BODYSTRUCTURE
+	itemSection       // BODY[…] and RFC822…
+	itemBinary        // BINARY[…]
+	itemBinarySize    // BINARY.SIZE[…]
+)
+
+// fetchItem is one data item that was asked for.
+type fetchItem struct {
+	kind    itemKind
+	label   string                    // its name in the response, for the last three kinds
+	section imap.FetchItemBodySection // of the last three kinds
+}
+
+// fetchRequest is a FETCH command as it was read.
+type fetchRequest struct {
+	set          messageSet
+	items        []fetchItem
+	changedSince store.ModSeq
+	conditional  bool // CHANGEDSINCE was given
+}
+
+// simpleItems are those without arguments.
+var simpleItems = map[string]itemKind{
+	"UID": itemUID, "FLAGS": itemFlags, "INTERNALDATE": itemInternalDate, "RFC822.SIZE": itemSize,
+	"MODSEQ": itemModSeq, "ENVELOPE": itemEnvelope, "BODY": itemBody, "BODYSTRUCTURE": itemBodyStructure,
+}
+
+// macros stand for several items (RFC 9051 section 6.4.5).
+var macros = map[string][]itemKind{
+	"ALL":  {itemFlags, itemInternalDate, itemSize, itemEnvelope},
+	"FAST": {itemFlags, itemInternalDate, itemSize},
+	"FULL": {itemFlags, itemInternalDate, itemSize, itemEnvelope, itemBody},
+}
+
+// parseFetch reads the arguments of FETCH.
+func parseFetch(p *parser) (*fetchRequest, error) {
+	r := &fetchRequest{set: p.sp().set()}
+	if p.sp().peek() == '(' {
+		p.list(func() { r.items = append(r.items, p.fetchItem(p.itemName())) })
+	} else {
+		name := p.itemName()
+		if kinds, ok := macros[name]; ok {
+			for _, k := range kinds {
+				r.items = append(r.items, fetchItem{kind: k})
+			}
+		} else {
+			r.items = append(r.items, p.fetchItem(name))
+		}
+	}
+	if p.peek() == ' ' && len(p.rest()) > 1 {
+		p.sp().list(func() {
+			if p.word("FETCH modifier") != "CHANGEDSINCE" { // RFC 7162 section 3.1.4
+				p.fail("Unknown FETCH modifier")
+			}
+			r.changedSince = store.ModSeq(p.sp().number64("mod-sequence"))
+			r.conditional = true
+		})
+	}
+	return r, p.end()
+}
+
+// itemName reads the name of an item in capitals, up to a bracket.
+func (p *parser) itemName() string {
+	return strings.ToUpper(p.while("FETCH item", func(c byte) bool { return atomChar(c) && c != '[' }))
+}
+
+// fetchItem reads the rest of an item.
+func (p *parser) fetchItem(name string) fetchItem {
+	if kind, ok := simpleItems[name]; ok && (name != "BODY" || p.peek() != '[') {
+		return fetchItem{kind: kind}
+	}
+	it := fetchItem{kind: itemSection, label: name}
+	switch name {
+	case "RFC822":
+		return it
+	case "RFC822.HEADER":
+		it.section.Specifier, it.section.Peek = imap.PartSpecifierHeader, true
+		return it
+	case "RFC822.TEXT":
+		it.section.Specifier = imap.PartSpecifierText
+		return it
+	case "BODY.PEEK", "BINARY.PEEK":
+		it.section.Peek = true
+		it.label = strings.TrimSuffix(name, ".PEEK")
+	case "BINARY.SIZE":
+		it.kind, it.section.Peek = itemBinarySize, true
+	case "BODY", "BINARY":
+	default:
+		p.fail("Unknown FETCH item")
+		return it
+	}
+	if strings.HasPrefix(it.label, "BINARY") && it.kind == itemSection {
+		it.kind = itemBinary
+	}
+	from := p.i
+	p.section(&it)
+	if p.err == nil {
+		it.label += string(p.b[from:p.i])
+	}
+	if it.kind != itemBinarySize && p.take('<') {
+		p.partial(&it)
+	}
+	return it
+}
+
+// section reads "[…]" (RFC 9051 section 6.4.5.1).
+func (p *parser) section(it *fetchItem) {
+	s := &it.section
+	p.need('[')
+	for c := p.peek(); c >= '0' && c <= '9'; c = p.peek() {
+		n := p.number("part number")
+		if n == 0 || len(s.Part) == 100 {
+			p.fail("Invalid part number")
+		}
+		s.Part = append(s.Part, int(n))
+		if !p.take('.') {
+			p.need(']')
+			return
+		}
+		if c := p.peek(); c < '0' || c > '9' {
+			p.sectionText(it)
+			return
+		}
+	}
+	if p.take(']') {
+		return
+	}
+	p.sectionText(it)
+}
+
+// sectionText reads HEADER, HEADER.FIELDS (…), TEXT or MIME, and the bracket.
+func (p *parser) sectionText(it *fetchItem) {
+	s := &it.section
+	text := p.word("section")
+	switch {
+	case it.kind != itemSection:
+		p.fail("BINARY has only part numbers")
+	case text == "HEADER":
+		s.Specifier = imap.PartSpecifierHeader
+	case text == "HEADER.FIELDS" || text == "HEADER.FIELDS.NOT":
+		s.Specifier = imap.PartSpecifierHeader
+		names := &s.HeaderFields
+		if text == "HEADER.FIELDS.NOT" {
+			names = &s.HeaderFieldsNot
+		}
+		p.sp().list(func() { *names = append(*names, p.astring("field name")) })
+		if len(*names) == 0 {
+			p.fail("No field names")
+		}
+	case text == "TEXT":
+		s.Specifier = imap.PartSpecifierText
+	case text == "MIME" && len(s.Part) > 0:
+		s.Specifier = imap.PartSpecifierMIME
+	default:
+		p.fail("Invalid section")
+	}
+	p.need(']')
+}
+
+// partial reads "<origin.octets>"; "<" is behind. The response names the origin only.
+func (p *parser) partial(it *fetchItem) {
+	part := &imap.SectionPartial{Offset: p.number64("origin")}
+	p.need('.')
+	part.Size = p.number64("octet count")
+	if part.Size == 0 {
+		p.fail("0 octets are not a range")
+	}
+	p.need('>')
+	it.section.Partial = part
+	it.label = string(appendNumber(append([]byte(it.label), '<'), part.Offset)) + ">"
+}

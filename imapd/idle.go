@@ -1,0 +1,98 @@
+package imapd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"kurir/internal/listen"
+)
+
+// idle is IDLE (RFC 9051 section 6.3.13). While this goroutine waits for DONE, another
+// one waits for the mailbox and owns the view and the writer; this one takes them back
+// when that has ended.
+func (s *session) idle(c *command) error {
+	if err := c.args.end(); err != nil {
+		return err
+	}
+	s.out.line("+ idling")
+	if s.view == nil || s.doneBuffered() {
+		return s.readDone()
+	}
+	if err := s.out.flush(); err != nil {
+		return connError{err}
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	watched := make(chan error, 1)
+	s.watching = true // the writer is not this goroutine's now
+	go func() {       // ends with ctx, at the latest
+		err := s.watch(ctx)
+		if err != nil {
+			s.base.SetReadDeadline(time.Unix(1, 0)) // wakes readDone
+		}
+		watched <- err
+	}()
+	err := s.readDone()
+	cancel()
+	watchErr := <-watched
+	s.watching = false
+	return errors.Join(watchErr, err)
+}
+
+// doneBuffered reports whether a pipelining client has sent the end already.
+func (s *session) doneBuffered() bool {
+	b, err := s.in.Peek(s.in.Buffered())
+	return err == nil && bytes.IndexByte(b, '\n') >= 0
+}
+
+// readDone waits for the end of IDLE.
+func (s *session) readDone() error {
+	line, err := s.readLine(maxEarlyLine)
+	switch {
+	case errors.Is(err, listen.ErrLineTooLong):
+	case err != nil:
+		return connError{err}
+	case strings.EqualFold(string(line), "DONE"):
+		return nil
+	}
+	return badf("DONE is wanted at the end of IDLE")
+}
+
+// watch tells the client what happens in the mailbox, until ctx ends. It returns an
+// error that ends the session.
+func (s *session) watch(ctx context.Context) error {
+	keepAlive := orDefault(s.srv.KeepAlive, DefaultKeepAlive)
+	for {
+		if err := s.update(true, false); err != nil {
+			s.gone(err)
+			return errors.Join(errGoodbye, err, s.out.flush())
+		}
+		if err := s.out.flush(); err != nil {
+			return connError{err}
+		}
+		err := s.waitFor(ctx, keepAlive)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, context.DeadlineExceeded):
+			s.out.line("* OK Still here")
+		case err != nil:
+			s.gone(err)
+			return errors.Join(errGoodbye, err, s.out.flush())
+		}
+	}
+}
+
+// waitFor waits until the mailbox has moved past what the client was told.
+func (s *session) waitFor(ctx context.Context, keepAlive time.Duration) error {
+	if keepAlive > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, keepAlive)
+		defer cancel()
+	}
+	_, err := s.mailbox.Wait(ctx, s.view.ModSeq())
+	return err
+}

@@ -1,0 +1,131 @@
+package imapd
+
+import (
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"kurir/internal/auth"
+	"kurir/internal/listen"
+)
+
+var errNeedTLS = no(imap.ResponseCodePrivacyRequired, "A password may not be sent without TLS: use STARTTLS or the port for TLS")
+
+// login is LOGIN (RFC 9051 section 6.2.3).
+func (s *session) login(c *command) error {
+	user := c.args.sp().astring("user name")
+	password := c.args.sp().astring("password")
+	if err := c.args.end(); err != nil {
+		return err
+	}
+	if !s.plainAllowed() {
+		return errNeedTLS
+	}
+	return s.logIn(c, auth.Attempt{Mechanism: "LOGIN", Username: user, Password: password})
+}
+
+// authenticate is AUTHENTICATE (RFC 9051 section 6.2.2) with an initial response, if the
+// client sends one (SASL-IR, RFC 4959).
+func (s *session) authenticate(c *command) error {
+	mech := c.args.sp().word("mechanism")
+	var initial []byte
+	var err error
+	if c.args.peek() == ' ' {
+		initial, err = decodeSASL(c.args.sp().while("initial response", func(c byte) bool { return c > ' ' }), true)
+	}
+	if err := errors.Join(err, c.args.end()); err != nil {
+		return err
+	}
+	exchange := auth.NewExchange(mech, func(identity, user, password string) error {
+		return s.logIn(c, auth.Attempt{Mechanism: mech, Username: user, Password: password, Identity: identity})
+	})
+	if exchange == nil {
+		return no(imap.ResponseCodeCannot, "Mechanism not supported: use PLAIN")
+	}
+	if !s.plainAllowed() {
+		return errNeedTLS
+	}
+	response := initial
+	for {
+		challenge, done, err := exchange.Next(response)
+		switch {
+		case errors.Is(err, auth.ErrSyntax):
+			return badf("Invalid response for %s", mech)
+		case done || err != nil:
+			return err
+		}
+		if response, err = s.challenge(challenge); err != nil {
+			return err
+		}
+	}
+}
+
+// challenge sends a SASL challenge and returns the client's response.
+func (s *session) challenge(text []byte) ([]byte, error) {
+	s.out.line("+ ", base64.StdEncoding.EncodeToString(text))
+	line, err := s.readLine(maxSASL)
+	switch {
+	case errors.Is(err, listen.ErrLineTooLong):
+		return nil, badf("Response too long")
+	case err != nil:
+		return nil, connError{err}
+	case string(line) == "*":
+		return nil, badf("Authentication cancelled")
+	}
+	return decodeSASL(string(line), false)
+}
+
+// decodeSASL decodes a response. An initial response that is empty is written "=".
+func decodeSASL(line string, initial bool) ([]byte, error) {
+	if initial && line == "=" {
+		return []byte{}, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(line)
+	if err != nil {
+		return nil, badf("Response is not valid base64")
+	}
+	return b, nil
+}
+
+// logIn checks the password, and opens the account. The outcome is logged by package auth.
+func (s *session) logIn(c *command, at auth.Attempt) error {
+	at.Protocol, at.Remote, at.TLS, at.Log = "imap", s.remote(), s.tls, s.log
+	address, err := s.srv.Auth.Authenticate(s.ctx, at)
+	if err != nil {
+		return authReply(err)
+	}
+	account, err := s.srv.Store.Account(s.ctx, address)
+	if err != nil {
+		return err
+	}
+	s.account, s.state = account, authenticated
+	s.log = s.log.With("account", address)
+	s.base.SetReadTimeout(orDefault(s.srv.IdleTimeout, DefaultIdleTimeout))
+	s.base.SetReadDeadline(time.Time{})
+	if s.stopping.Load() {
+		s.stop() // its deadline may just have been lifted
+	}
+	c.code, c.text = "CAPABILITY "+s.capabilities(), "Logged in"
+	return nil
+}
+
+// authReply says why a login failed, and no more than a stranger may know (RFC 5530
+// section 3).
+func authReply(err error) error {
+	var r *reply
+	switch {
+	case errors.Is(err, auth.ErrInvalid):
+		r = no(imap.ResponseCodeAuthenticationFailed, "Wrong user name or password")
+	case errors.Is(err, auth.ErrDisabled):
+		r = no(imap.ResponseCodeAuthorizationFailed, "Account is disabled")
+	case errors.Is(err, auth.ErrThrottled):
+		r = no(imap.ResponseCodeUnavailable, "Too many failed logins, try again later")
+		return r
+	default:
+		r = no(imap.ResponseCodeUnavailable, "Logins are not possible now, try again later")
+	}
+	r.cause = err
+	return r
+}

@@ -1,0 +1,135 @@
+package imapd
+
+import (
+	"slices"
+
+	"github.com/emersion/go-imap/v2"
+
+	"kurir/store"
+)
+
+// searchRequest is a SEARCH command as it was read.
+type searchRequest struct {
+	imap.SearchOptions
+	extended bool // RETURN was given: the answer is ESEARCH (RFC 4731)
+	modseq   bool // MODSEQ is among the keys (RFC 7162 section 3.1.5)
+	query    store.Query
+}
+
+// search is SEARCH and UID SEARCH (RFC 9051 section 6.4.4).
+func (s *session) search(c *command) error {
+	p := &searchParser{parser: &c.args, s: s, c: c}
+	r, err := p.request()
+	if err != nil {
+		return err
+	}
+	if r.modseq {
+		s.enableCondstore()
+	}
+	found, err := s.view.Search(s.ctx, r.query)
+	if err != nil {
+		if r.ReturnSave {
+			s.saved = nil // RFC 5182 section 2.1
+		}
+		return err
+	}
+	if r.ReturnSave {
+		s.saved = slices.Clone(r.reduced(found))
+	}
+	var highest store.ModSeq
+	if r.modseq {
+		highest = s.highestOf(r.reduced(found))
+	}
+	nums := found
+	if !c.uid {
+		nums = seqsOf(s.view.UIDs(), found)
+	}
+	if r.extended {
+		s.sendESearch(c, r, nums, highest)
+		return nil
+	}
+	s.sendSearch(nums, highest)
+	return nil
+}
+
+// reduced gives the messages that the answer is about: if only MIN or MAX are wanted,
+// those (RFC 4731 section 3.2, RFC 5182 section 2.4).
+func (r *searchRequest) reduced(found []store.UID) []store.UID {
+	if !r.extended || r.ReturnAll || r.ReturnCount || !r.ReturnMin && !r.ReturnMax || len(found) < 2 {
+		return found
+	}
+	first, last := found[0], found[len(found)-1]
+	switch {
+	case !r.ReturnMax:
+		return []store.UID{first}
+	case !r.ReturnMin:
+		return []store.UID{last}
+	}
+	return []store.UID{first, last}
+}
+
+// highestOf is the highest mod-sequence of messages, 0 if there are none.
+func (s *session) highestOf(uids []store.UID) (highest store.ModSeq) {
+	s.eachInfo(listSpans(s.view.UIDs(), uids), func(m store.Info) error {
+		highest = max(highest, m.ModSeq)
+		return nil
+	})
+	return highest
+}
+
+// seqsOf gives the sequence numbers of found, which ascends, among uids. They have the
+// type of UIDs so that both are sent by the same code.
+func seqsOf(uids, found []store.UID) []store.UID {
+	out := make([]store.UID, 0, len(found))
+	for _, sp := range listSpans(uids, found) {
+		for n := sp.from; n <= sp.to; n++ {
+			out = append(out, store.UID(n))
+		}
+	}
+	return out
+}
+
+// sendSearch sends the SEARCH response of RFC 3501 section 7.2.5.
+func (s *session) sendSearch(nums []store.UID, highest store.ModSeq) {
+	b := append(s.out.buf(), "* SEARCH"...)
+	for _, n := range nums {
+		b = appendNumber(append(b, ' '), uint32(n))
+		if len(b) >= spillAt {
+			s.out.set(b)
+			b = s.out.buf()
+		}
+	}
+	if highest > 0 {
+		b = append(appendNumber(append(b, " (MODSEQ "...), highest), ')')
+	}
+	s.out.set(append(b, "\r\n"...))
+}
+
+// sendESearch sends the ESEARCH response (RFC 9051 section 7.3.4), unless the result is
+// only to be saved.
+func (s *session) sendESearch(c *command, r *searchRequest, nums []store.UID, highest store.ModSeq) {
+	if r.ReturnSave && !r.ReturnMin && !r.ReturnMax && !r.ReturnAll && !r.ReturnCount {
+		return
+	}
+	b := append(s.out.buf(), "* ESEARCH (TAG "...)
+	b = append(appendString(b, c.tag, false), ')')
+	if c.uid {
+		b = append(b, " UID"...)
+	}
+	if len(nums) > 0 && r.ReturnMin {
+		b = appendNumber(append(b, " MIN "...), uint32(nums[0]))
+	}
+	if len(nums) > 0 && r.ReturnMax {
+		b = appendNumber(append(b, " MAX "...), uint32(nums[len(nums)-1]))
+	}
+	if r.ReturnCount {
+		b = appendNumber(append(b, " COUNT "...), len(nums))
+	}
+	if len(nums) > 0 && r.ReturnAll {
+		b = appendUIDList(append(b, " ALL "...), nums)
+	}
+	if highest > 0 {
+		b = appendNumber(append(b, " MODSEQ "...), highest)
+	}
+	s.out.set(append(b, "\r\n"...))
+}

@@ -1,0 +1,137 @@
+package imapd
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"kurir/internal/auth"
+	"kurir/internal/listen"
+	"kurir/store"
+)
+
+// Authenticator checks passwords; *auth.Authenticator is one.
+type Authenticator interface {
+	// Authenticate returns the canonical address of the account that logged in. Errors
+	// are those of package auth: ErrInvalid, ErrThrottled, ErrDisabled, ErrUnavailable.
+	Authenticate(ctx context.Context, a auth.Attempt) (address string, err error)
+}
+
+// Defaults of Server's fields.
+const (
+	DefaultLoginTimeout  = 60 * time.Second
+	DefaultIdleTimeout   = 30 * time.Minute // RFC 9051 section 5.4: no less
+	DefaultKeepAlive     = 2 * time.Minute
+	DefaultStopTimeout   = 3 * time.Second
+	DefaultMaxBad        = 50
+	DefaultMaxMessage    = 50 << 20
+	DefaultMaxSearchKeys = 1000
+)
+
+// Server is an IMAP server. Store and Auth must be set; the zero value of every other
+// field is its documented default. Its fields must not change once Serve was called.
+type Server struct {
+	Store *store.Store
+	Auth  Authenticator
+
+	// TLS is for STARTTLS and for listeners with TLS from the start. nil: there is no
+	// STARTTLS, and Serve refuses a listener with TLS.
+	TLS *tls.Config
+	// AllowPlaintext says whether a client at this address may log in without TLS. nil: no.
+	AllowPlaintext func(netip.Addr) bool
+	// Log is the parent of each session's logger; nil means no log. A listener that is a
+	// *listen.Listener already brings its own.
+	Log *slog.Logger
+	// Location is the time zone of INTERNALDATE and of the days in SEARCH; nil means UTC.
+	Location *time.Location
+
+	LoginTimeout time.Duration // from the first byte to a login; zero means 60 seconds
+	IdleTimeout  time.Duration // without a command, then BYE; zero means 30 minutes
+	KeepAlive    time.Duration // between two "* OK Still here" in IDLE; zero means 2 minutes, less than zero never
+	StopTimeout  time.Duration // how long Serve waits for sessions at the end; zero means 3 seconds
+
+	MaxBad        int   // BAD replies before BYE; zero means 50
+	MaxMessage    int64 // bytes of a message in APPEND; zero means 50 MiB
+	MaxSearchKeys int   // keys in one SEARCH, those in parentheses included; zero means 1000
+}
+
+// orDefault returns v, or def if v is zero.
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// rejectLine is said to a client that there is no room for (RFC 9051 section 7.1.5).
+const rejectLine = "* BYE [LIMIT] Too many connections, try again later\r\n"
+
+// Reject is the line for listen.Options.Reject.
+func Reject() []byte { return []byte(rejectLine) }
+
+// Serve accepts connections of l until ctx ends, and then returns nil once every
+// session was told goodbye, or after StopTimeout. implicitTLS says that TLS begins
+// with the first byte (port 993). Errors: those of l, or that TLS is not configured.
+func (s *Server) Serve(ctx context.Context, l net.Listener, implicitTLS bool) error {
+	ln, ok := l.(*listen.Listener)
+	if !ok {
+		o := listen.Options{Protocol: "imap", Log: s.Log}
+		if !implicitTLS {
+			o.Reject = Reject
+		}
+		ln = listen.New(l, o)
+	}
+	if implicitTLS && s.TLS == nil {
+		return errors.Join(errors.New("imapd: no TLS configuration for a listener with TLS"), ln.Close())
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	var sessions sync.WaitGroup
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			stop, done := context.WithTimeout(work, orDefault(s.StopTimeout, DefaultStopTimeout))
+			defer done()
+			if ctx.Err() != nil {
+				err = nil
+			}
+			ln.Shutdown(stop) // its error is that of the clients that were too slow
+			cancel()
+			sessions.Wait()
+			return err
+		}
+		sessions.Go(func() { s.serve(work, ctx, c, implicitTLS) })
+	}
+}
+
+// serve runs one session. work is the context of what it does, stop ends when the server
+// is asked to stop.
+func (s *Server) serve(work, stop context.Context, c net.Conn, implicitTLS bool) {
+	defer c.Close()
+	work, cancel := context.WithCancel(work)
+	defer cancel()
+	ses := newSession(s, c, work)
+	defer context.AfterFunc(stop, ses.stop)()
+	defer ses.close()
+	defer func() {
+		if p := recover(); p != nil { // a bug: it costs this client its session, not everybody's
+			ses.log.Error("session failed", "panic", p, "command", ses.running, "stack", string(debug.Stack()))
+		}
+	}()
+	if implicitTLS {
+		if err := ses.handshake(); err != nil {
+			ses.log.Info("TLS handshake failed", "error", err)
+			return
+		}
+	}
+	ses.greet()
+	ses.loop()
+}

@@ -1,0 +1,169 @@
+package imapd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"kurir/store"
+)
+
+// storeRequest is a STORE command as it was read.
+type storeRequest struct {
+	imap.StoreFlags
+	set       messageSet
+	unchanged store.ModSeq // store.NoModSeq: no condition
+}
+
+// store is STORE and UID STORE (RFC 9051 section 6.4.6, RFC 7162 section 3.1.3).
+func (s *session) store(c *command) error {
+	r, err := parseStore(&c.args)
+	if err != nil {
+		return err
+	}
+	flags, err := flagSet(r.Flags)
+	if err != nil {
+		return err
+	}
+	spans, err := s.resolve(c, r.set)
+	if err != nil {
+		return err
+	}
+	if s.readOnly {
+		return errReadOnly
+	}
+	if r.unchanged != store.NoModSeq {
+		s.enableCondstore()
+	}
+	if len(spans) == 0 {
+		return nil
+	}
+	// What others changed is told first, so that of the messages in the set only the
+	// own change is left to tell, or, if it is to be silent, to drop.
+	if err := s.update(false, c.uid); err != nil {
+		return err
+	}
+	uids := spanUIDs(s.view.UIDs(), spans)
+	modified, at, err := s.mailbox.Store(s.ctx, uids, storeOps[r.Op], flags, r.unchanged)
+	if err != nil {
+		return err
+	}
+	if len(modified) > 0 {
+		c.code = s.modifiedCode(modified, c.uid)
+	}
+	s.own = ownChange{at: at, uids: uids}
+	if r.Silent && !s.condstore {
+		return nil
+	}
+	if err := s.update(false, c.uid); err != nil { // new keywords come before the flags that use them
+		return err
+	}
+	s.tellStored(spans, modified, !r.Silent, c.uid)
+	return nil
+}
+
+var storeOps = map[imap.StoreFlagsOp]store.FlagOp{
+	imap.StoreFlagsAdd: store.AddFlags,
+	imap.StoreFlagsDel: store.RemoveFlags,
+	imap.StoreFlagsSet: store.SetFlags,
+}
+
+// parseStore reads the arguments of STORE.
+func parseStore(p *parser) (*storeRequest, error) {
+	r := &storeRequest{unchanged: store.NoModSeq}
+	r.set = p.sp().set()
+	if p.sp().peek() == '(' {
+		p.list(func() {
+			if p.word("STORE modifier") != "UNCHANGEDSINCE" {
+				p.fail("Unknown STORE modifier")
+			}
+			r.unchanged = store.ModSeq(p.sp().number64("mod-sequence"))
+		})
+		p.sp()
+	}
+	switch {
+	case p.take('+'):
+		r.Op = imap.StoreFlagsAdd
+	case p.take('-'):
+		r.Op = imap.StoreFlagsDel
+	}
+	item := p.word("STORE item")
+	item, r.Silent = strings.CutSuffix(item, ".SILENT")
+	if item != "FLAGS" {
+		p.fail("Unknown STORE item")
+	}
+	if p.sp().peek() == '(' {
+		p.list(func() { r.Flags = append(r.Flags, p.flag()) })
+		return r, p.end()
+	}
+	for first := true; first || p.err == nil && p.peek() == ' ' && len(p.rest()) > 1; first = false {
+		if !first {
+			p.sp()
+		}
+		r.Flags = append(r.Flags, p.flag())
+	}
+	return r, p.end()
+}
+
+// modifiedCode is the response code MODIFIED: those whose flags were not changed
+// because others had changed them (RFC 7162 section 3.1.3).
+func (s *session) modifiedCode(uids []store.UID, withUID bool) string {
+	b := []byte("MODIFIED ")
+	if withUID {
+		return string(appendUIDList(b, uids))
+	}
+	seqs := make([]uint32, 0, len(uids))
+	for _, u := range uids {
+		if n := s.view.Seq(u); n > 0 {
+			seqs = append(seqs, uint32(n))
+		}
+	}
+	return string(appendUIDList(b, seqs))
+}
+
+// tellStored sends the FETCH responses of a STORE: for every message whose flags were
+// to be changed, also if that was no change. Without flags, only the mod-sequences of
+// those that did change (RFC 7162 section 3.1.3).
+func (s *session) tellStored(spans []span, modified []store.UID, flags, withUID bool) {
+	keywords := s.view.Keywords()
+	s.eachInfo(spans, func(m store.Info) error {
+		if _, ok := slices.BinarySearch(modified, m.UID); ok {
+			return nil
+		}
+		if flags || m.ModSeq == s.own.at {
+			s.out.set(s.appendFlagFetch(s.out.buf(), m, keywords, flags, withUID))
+		}
+		return s.out.err
+	})
+}
+
+// infoChunk is how many messages are looked up at once.
+const infoChunk = 512
+
+// eachInfo calls f for each message of spans, until it returns an error.
+func (s *session) eachInfo(spans []span, f func(store.Info) error) error {
+	return s.eachChunk(spans, func(chunk []store.Info) error {
+		for _, m := range chunk {
+			if err := f(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// eachChunk calls f for the messages of spans, infoChunk at most at once, until it
+// returns an error. f may change the slice.
+func (s *session) eachChunk(spans []span, f func([]store.Info) error) error {
+	var buf []store.Info
+	for _, sp := range spans {
+		for from := sp.from; from <= sp.to; from += infoChunk {
+			buf = s.view.Infos(from, min(from+infoChunk-1, sp.to), buf[:0])
+			if err := f(buf); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package imapd
+
+import (
+	"strings"
+
+	"kurir/internal/message"
+)
+
+// appendEnvelope appends ENVELOPE (RFC 9051 section 7.5.2).
+func appendEnvelope(b []byte, e *message.Envelope, utf8ok bool) []byte {
+	if e == nil {
+		return append(b, "(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"...)
+	}
+	b = append(b, '(')
+	b = appendPresent(b, e.Date, e.HasDate, utf8ok)
+	b = append(b, ' ')
+	b = appendPresent(b, e.Subject, e.HasSubject, utf8ok)
+	for _, list := range [...][]message.Address{e.From, e.Sender, e.ReplyTo, e.To, e.Cc, e.Bcc} {
+		b = append(b, ' ')
+		b = appendAddresses(b, list, utf8ok)
+	}
+	b = append(b, ' ')
+	b = appendPresent(b, e.InReplyTo, e.HasInReplyTo, utf8ok)
+	b = append(b, ' ')
+	b = appendPresent(b, e.MessageID, e.HasMessageID, utf8ok)
+	return append(b, ')')
+}
+
+// appendPresent appends a field that is "" if it is empty, and NIL if it is absent.
+func appendPresent(b []byte, s string, present, utf8ok bool) []byte {
+	if !present {
+		return append(b, "NIL"...)
+	}
+	return appendString(b, s, utf8ok)
+}
+
+// appendAddresses appends an address list, NIL if it is empty.
+func appendAddresses(b []byte, list []message.Address, utf8ok bool) []byte {
+	if len(list) == 0 {
+		return append(b, "NIL"...)
+	}
+	b = append(b, '(')
+	for _, a := range list {
+		b = append(b, '(')
+		for i, s := range [...]string{a.Name, a.Route, a.Mailbox, a.Host} {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			b = appendNString(b, s, utf8ok)
+		}
+		b = append(b, ')')
+	}
+	return append(b, ')')
+}
+
+// emptyText stands for the parts of a multipart that has none: the grammar wants one.
+const emptyText = `("text" "plain" NIL NIL NIL "7bit" 0 0`
+
+// appendStructure appends BODYSTRUCTURE, or BODY if ext is not set (RFC 9051 section 7.5.2).
+func appendStructure(b []byte, p *message.Part, ext, utf8ok bool) []byte {
+	b = append(b, '(')
+	if p.IsMultipart() {
+		for _, c := range p.Children {
+			b = appendStructure(b, c, ext, utf8ok)
+		}
+		if len(p.Children) == 0 {
+			b = append(b, emptyText...)
+			if ext {
+				b = append(b, " NIL NIL NIL NIL"...)
+			}
+			b = append(b, ')')
+		}
+		b = appendString(append(b, ' '), p.Subtype, utf8ok)
+		if ext {
+			b = appendParams(append(b, ' '), p.Params, utf8ok)
+			b = appendExtension(b, p, utf8ok)
+		}
+		return append(b, ')')
+	}
+	b = appendBasic(b, p, utf8ok)
+	switch {
+	case p.IsText():
+		b = appendNumber(append(b, ' '), p.Lines)
+	case p.IsMessage() && strings.EqualFold(p.Subtype, "rfc822") && len(p.Children) == 1:
+		inner := p.Children[0]
+		b = appendEnvelope(append(b, ' '), inner.Envelope, utf8ok)
+		b = appendStructure(append(b, ' '), inner, ext, utf8ok)
+		b = appendNumber(append(b, ' '), p.Lines)
+	}
+	if ext {
+		b = appendNString(append(b, ' '), p.MD5, utf8ok)
+		b = appendExtension(b, p, utf8ok)
+	}
+	return append(b, ')')
+}
+
+// appendBasic appends what each part that is no multipart has: type to size.
+func appendBasic(b []byte, p *message.Part, utf8ok bool) []byte {
+	b = appendString(b, p.Type, utf8ok)
+	b = appendString(append(b, ' '), p.Subtype, utf8ok)
+	b = appendParams(append(b, ' '), p.Params, utf8ok)
+	b = appendNString(append(b, ' '), p.ID, utf8ok)
+	b = appendNString(append(b, ' '), p.Description, utf8ok)
+	b = appendString(append(b, ' '), p.Encoding, utf8ok)
+	return appendNumber(append(b, ' '), p.BodyWire())
+}
+
+// appendExtension appends disposition, language and location.
+func appendExtension(b []byte, p *message.Part, utf8ok bool) []byte {
+	b = append(b, ' ')
+	if p.Disposition == "" {
+		b = append(b, "NIL"...)
+	} else {
+		b = appendString(append(b, '('), p.Disposition, utf8ok)
+		b = appendParams(append(b, ' '), p.DispositionParams, utf8ok)
+		b = append(b, ')')
+	}
+	b = append(b, ' ')
+	switch len(p.Language) {
+	case 0:
+		b = append(b, "NIL"...)
+	case 1:
+		b = appendString(b, p.Language[0], utf8ok)
+	default:
+		b = append(b, '(')
+		for i, l := range p.Language {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			b = appendString(b, l, utf8ok)
+		}
+		b = append(b, ')')
+	}
+	return appendNString(append(b, ' '), p.Location, utf8ok)
+}
+
+// appendParams appends a parameter list, NIL if it is empty.
+func appendParams(b []byte, params []message.Param, utf8ok bool) []byte {
+	if len(params) == 0 {
+		return append(b, "NIL"...)
+	}
+	b = append(b, '(')
+	for i, p := range params {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = appendString(b, p.Name, utf8ok)
+		b = appendString(append(b, ' '), p.Value, utf8ok)
+	}
+	return append(b, ')')
+}

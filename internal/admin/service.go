@@ -1,0 +1,130 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+
+	"kurir/internal/directory"
+	"kurir/store"
+)
+
+// Service carries out Operations on the data that this process holds the lock of.
+type Service struct {
+	Directory *directory.Directory
+	Store     *store.Store
+	// Forget makes the authenticator drop what it remembers of an account; nil: there is none.
+	Forget func(address string)
+	// Problems returns the checks that are red, with the reason; nil: there are none.
+	Problems func() map[string]string
+	Program  string // this program's version
+
+	// mu makes the operations that have steps in both directory and store run one at a time.
+	mu sync.Mutex
+}
+
+var (
+	_ Operations = (*Service)(nil)
+	_ Operations = (*Client)(nil)
+)
+
+// AddDomain implements Operations.
+func (s *Service) AddDomain(ctx context.Context, name string) error {
+	_, err := s.Directory.AddDomain(ctx, name)
+	return err
+}
+
+// AddDomainAlias implements Operations.
+func (s *Service) AddDomainAlias(ctx context.Context, d Domain) error {
+	_, err := s.Directory.AddDomainAlias(ctx, d.Name, d.AliasOf)
+	return err
+}
+
+// RemoveDomainAlias implements Operations. A domain of its own is ErrInUse.
+func (s *Service) RemoveDomainAlias(ctx context.Context, name string) error {
+	return s.removeDomain(ctx, name, true)
+}
+
+// RemoveDomain implements Operations. A domain alias is ErrInUse.
+func (s *Service) RemoveDomain(ctx context.Context, name string) error {
+	return s.removeDomain(ctx, name, false)
+}
+
+// removeDomain removes name if it is of the kind that was meant.
+func (s *Service) removeDomain(ctx context.Context, name string, alias bool) error {
+	canonical, err := directory.ParseDomain(name)
+	if err != nil {
+		return err
+	}
+	all, err := s.Directory.ListDomains(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		switch {
+		case d.Name != canonical || (d.AliasOf != "") == alias:
+		case alias:
+			return fmt.Errorf("%w: %s is a domain of its own, not an alias; to remove it: kurir domain remove %s", directory.ErrInUse, d.Name, d.Name)
+		default:
+			return fmt.Errorf("%w: %s is an alias of %s; to remove it: kurir domain alias remove %s", directory.ErrInUse, d.Name, d.AliasOf, d.Name)
+		}
+	}
+	return s.Directory.RemoveDomain(ctx, canonical)
+}
+
+// ListDomains implements Operations; sorted by name.
+func (s *Service) ListDomains(ctx context.Context) ([]Domain, error) {
+	rows, err := s.Directory.ListDomains(ctx)
+	list := make([]Domain, len(rows))
+	for i, r := range rows {
+		list[i] = Domain{Name: r.Name, AliasOf: r.AliasOf, Accounts: r.Accounts}
+	}
+	return list, err
+}
+
+// AddAlias implements Operations.
+func (s *Service) AddAlias(ctx context.Context, a Alias) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.Directory.AddAlias(ctx, a.Address, a.Targets, a.MaySend)
+	return err
+}
+
+// ListAliases implements Operations; sorted by domain and local part.
+func (s *Service) ListAliases(ctx context.Context) ([]Alias, error) {
+	rows, err := s.Directory.ListAliases(ctx)
+	list := make([]Alias, len(rows))
+	for i, r := range rows {
+		list[i] = Alias{Address: r.Address, Targets: r.Targets, MaySend: r.MaySend}
+	}
+	return list, err
+}
+
+// RemoveAlias implements Operations.
+func (s *Service) RemoveAlias(ctx context.Context, address string) error {
+	return s.Directory.RemoveAlias(ctx, address)
+}
+
+// Health implements Operations.
+func (s *Service) Health(context.Context) (Health, error) {
+	var h Health
+	if s.Problems != nil {
+		h.Problems = s.Problems()
+	}
+	h.OK = len(h.Problems) == 0
+	return h, nil
+}
+
+// Version implements Operations.
+func (s *Service) Version(context.Context) (Version, error) {
+	return Version{Version: s.Program, Go: runtime.Version(), PID: os.Getpid()}, nil
+}
+
+// forget drops what logins remember of an account.
+func (s *Service) forget(address string) {
+	if s.Forget != nil {
+		s.Forget(address)
+	}
+}

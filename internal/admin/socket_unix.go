@@ -1,0 +1,8 @@
+//go:build unix
+
+package admin
+
+import "syscall"
+
+// restrictSocket gives a socket that is not bound yet the mode of its file to be.
+func restrictSocket(fd uintptr) error { return syscall.Fchmod(int(fd), 0o600) }

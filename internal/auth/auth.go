@@ -1,0 +1,296 @@
+// Package auth decides whether a login is good. It owns the password verifiers
+// (argon2id in PHC string form), what keeps guessing slow (Limits), and the server's
+// half of SASL PLAIN and LOGIN. Accounts and their credentials come from package
+// directory; protocols and their replies are the front-ends'.
+//
+// A stranger learns nothing from a refusal: an unknown name and a wrong password take
+// the same work and give the same error. Passwords are never logged and never kept; a
+// good one is remembered for a while as an HMAC under a key that dies with the process.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"kurir/internal/directory"
+)
+
+// Outcomes other than success.
+var (
+	// ErrInvalid: no such account, or not its password.
+	ErrInvalid = errors.New("wrong user name or password")
+	// ErrThrottled: too many failed logins lately; the error is a *ThrottledError.
+	ErrThrottled = errors.New("too many failed logins")
+	// ErrDisabled: the password is right, but the account may not log in.
+	ErrDisabled = errors.New("account is disabled")
+	// ErrUnavailable: nothing is known about the password; the fault is ours, or the
+	// caller's context has ended.
+	ErrUnavailable = errors.New("logins are not possible at the moment")
+)
+
+// ThrottledError says how long to wait; errors.Is(err, ErrThrottled) holds.
+type ThrottledError struct{ RetryAfter time.Duration }
+
+func (e *ThrottledError) Error() string {
+	return fmt.Sprintf("%v; try again in %v", ErrThrottled, e.RetryAfter.Round(time.Second))
+}
+
+func (e *ThrottledError) Is(target error) bool { return target == ErrThrottled }
+
+// Directory is what auth needs to know of accounts; *directory.Directory is one.
+type Directory interface {
+	// Login finds the account of a login name and its credentials. The errors
+	// directory.ErrInvalidAddress, ErrNoDomain and ErrNoAccount mean that there is none.
+	// Called for every login, so it has to answer from memory.
+	Login(ctx context.Context, username string) (directory.Account, []directory.Credential, error)
+	// Touch notes when credentials, by id, were last used.
+	Touch(ctx context.Context, used map[int64]time.Time) error
+}
+
+// Options of an Authenticator.
+type Options struct {
+	Directory Directory
+	Log       *slog.Logger  // nil means slog.Default()
+	Workers   int           // passwords hashed at once, 19 MiB each; zero means the number of CPUs
+	Remember  time.Duration // for how long a good password isn't hashed again; zero means 10 minutes, less than zero never
+	Limits    Limits
+}
+
+// Attempt is one login as a client asks for it.
+type Attempt struct {
+	Protocol  string     // "imap", "pop3", "submission"
+	Mechanism string     // "PLAIN", "LOGIN", "USER": for the log
+	Remote    netip.Addr // of the client
+	TLS       bool       // for the log
+	Username  string     // the account's address
+	Password  string
+	Identity  string       // whom to act as (SASL's authorization identity): "" or the account itself
+	Log       *slog.Logger // the session's; nil means Options.Log
+}
+
+// Authenticator checks logins. Its methods may be called from any goroutine.
+type Authenticator struct {
+	dir      Directory
+	log      *slog.Logger
+	slots    chan struct{} // one token for each hash that runs
+	hash     hashFunc
+	nobody   string // verifier to check for accounts that aren't there
+	key      []byte // of all HMACs; dies with the process
+	remember remembered
+	throttle *throttle
+
+	usedMu sync.Mutex
+	used   map[int64]time.Time // credential id to last use, not yet written
+}
+
+// New returns an Authenticator. Run has to run beside it for last uses to be noted.
+func New(o Options) *Authenticator {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.NumCPU()
+	}
+	if o.Remember == 0 {
+		o.Remember = 10 * time.Minute
+	}
+	a := &Authenticator{
+		dir:      o.Directory,
+		log:      o.Log,
+		slots:    make(chan struct{}, o.Workers),
+		hash:     argon2id,
+		key:      make([]byte, 32),
+		remember: remembered{ttl: o.Remember, entries: newLRU[int64, memory](maxRemembered)},
+		throttle: newThrottle(o.Limits),
+		used:     map[int64]time.Time{},
+	}
+	rand.Read(a.key) // never fails
+	salt, key := make([]byte, saltBytes), make([]byte, keyBytes)
+	rand.Read(salt)
+	rand.Read(key)
+	a.nobody = verifier{params: current, salt: salt, key: key}.String()
+	return a
+}
+
+// Authenticate checks a password and returns the account's canonical address. Errors:
+// ErrInvalid, ErrThrottled, ErrDisabled, ErrUnavailable. It may wait, for a turn to
+// hash and because of earlier failures, until ctx ends. It logs the outcome itself.
+func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (address string, err error) {
+	acc, creds, err := a.dir.Login(ctx, at.Username)
+	if err != nil && !unknown(err) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	} else {
+		who := pair{client(at.Remote), acc.Address}
+		if who.account == "" {
+			// Not ours at all: only to count failures by, so cut to an address's length.
+			who.account = strings.ToLower(at.Username[:min(len(at.Username), 254)])
+		}
+		if err = a.check(ctx, at, who, acc, creds); err == nil {
+			err = a.checkIdentity(ctx, at, acc)
+		}
+	}
+	a.report(at, acc, err)
+	if err != nil {
+		return "", err
+	}
+	return acc.Address, nil
+}
+
+// check goes from the cheap answers to the dear one. acc.ID is 0 for nobody.
+func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc directory.Account, creds []directory.Credential) error {
+	password := prepared(at.Password)
+	wait, err := a.throttle.check(who)
+	if err == nil {
+		err = sleep(ctx, wait)
+	}
+	if err != nil {
+		return err
+	}
+	if id, ok := a.recall(at.Protocol, password, creds); ok {
+		return a.admit(acc, id, who)
+	}
+	t, err := a.throttle.begin(who, a.digest(who.account, password, creds))
+	if err != nil {
+		return err
+	}
+	id, err := a.verify(ctx, at.Protocol, password, who, acc, creds)
+	switch {
+	case errors.Is(err, ErrInvalid):
+		a.throttle.fail(t)
+		return err
+	case err != nil:
+		a.throttle.cancel(t)
+		return err
+	}
+	a.throttle.cancel(t)
+	return a.admit(acc, id, who)
+}
+
+// admit ends a login with the right password.
+func (a *Authenticator) admit(acc directory.Account, credential int64, who pair) error {
+	if acc.Disabled {
+		return ErrDisabled
+	}
+	a.throttle.succeed(who)
+	a.usedMu.Lock()
+	a.used[credential] = time.Now()
+	a.usedMu.Unlock()
+	return nil
+}
+
+// verify waits for its turn and runs the hash function for each credential that the
+// protocol may use, and for nobody's if there is none.
+func (a *Authenticator) verify(ctx context.Context, protocol, password string, who pair, acc directory.Account, creds []directory.Credential) (id int64, err error) {
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: waiting to check a password: %w", ErrUnavailable, context.Cause(ctx))
+	}
+	// While this one waited, the same password may have been found good for another
+	// connection, or others may have failed too often.
+	if id, ok := a.recall(protocol, password, creds); ok {
+		return id, nil
+	}
+	if err := a.throttle.paused(who); err != nil {
+		return 0, err
+	}
+	hashed := false
+	for i := range creds {
+		c := &creds[i]
+		if !c.Allows(protocol) {
+			continue
+		}
+		v, err := parseVerifier(c.Verifier)
+		if err != nil {
+			a.log.Error("a credential can't be used; set the password anew", "account", acc.Address, "kind", c.Kind, "name", c.Name, "err", err)
+			continue
+		}
+		hashed = true
+		if v.matches(password, a.hash) {
+			a.remember.put(c.ID, memory{mac: a.mac(c, password), address: acc.Address})
+			return c.ID, nil
+		}
+	}
+	if !hashed {
+		v, _ := parseVerifier(a.nobody)
+		v.matches(password, a.hash)
+	}
+	return 0, ErrInvalid
+}
+
+// checkIdentity allows acting as oneself only, in any spelling (RFC 4616 section 2).
+func (a *Authenticator) checkIdentity(ctx context.Context, at Attempt, acc directory.Account) error {
+	if at.Identity == "" || at.Identity == at.Username {
+		return nil
+	}
+	other, _, err := a.dir.Login(ctx, at.Identity)
+	if err == nil && other.ID == acc.ID {
+		return nil
+	}
+	if err == nil || unknown(err) {
+		return ErrInvalid
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// report logs an outcome. A name that is no address is left out: people type their
+// password into the wrong field.
+func (a *Authenticator) report(at Attempt, acc directory.Account, err error) {
+	log, level, text := at.Log, slog.LevelWarn, "login refused"
+	if log == nil {
+		log = a.log.With("remote", at.Remote)
+	}
+	switch {
+	case err == nil:
+		level, text = slog.LevelInfo, "login"
+	case errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled):
+		level, text = slog.LevelError, "login not checked"
+	}
+	if !log.Enabled(context.Background(), level) {
+		return
+	}
+	name := acc.Address
+	if typed, err := directory.ParseAddress(at.Username); name == "" && err == nil && strings.Contains(typed.Domain, ".") {
+		name = typed.String()
+	}
+	args := []any{"account", name, "protocol", at.Protocol, "mechanism", at.Mechanism, "tls", at.TLS}
+	if err != nil {
+		args = append(args, "err", err)
+	}
+	log.Log(context.Background(), level, text, args...)
+}
+
+// Forget drops what is remembered about an account, by its canonical address: good
+// passwords and failed logins. For when its password has been changed or reset.
+func (a *Authenticator) Forget(address string) {
+	a.remember.forget(address)
+	a.throttle.forget(address)
+}
+
+// unknown reports whether the directory says that there is no such account.
+func unknown(err error) bool {
+	return errors.Is(err, directory.ErrInvalidAddress) || errors.Is(err, directory.ErrNoDomain) || errors.Is(err, directory.ErrNoAccount)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: slowed down after failures: %w", ErrUnavailable, context.Cause(ctx))
+	}
+}

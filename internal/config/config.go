@@ -1,0 +1,228 @@
+// Package config owns kurir's configuration: a TOML file, KURIR_… environment
+// variables over it, and a documented default for every key but hostname. Load finds
+// all mistakes at once and says where each is. Example writes the whole configuration,
+// annotated.
+//
+// The name of a key's environment variable is its path in upper case, joined by
+// underscores, after KURIR: smtp.address is KURIR_SMTP_ADDRESS. Lists there are
+// separated by commas or blanks. Only cmd/kurir uses this package; all others get
+// their settings as fields.
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Config is the whole configuration, checked, with no defaults left to fill in.
+type Config struct {
+	Hostname string // the name other servers know this one by, lower case
+	Data     string // directory of the mail and the database
+	Control  string // path of the control socket
+
+	SMTP        SMTP
+	Submission  Listener
+	Submissions Listener
+	IMAP        Listener
+	IMAPS       Listener
+	POP3        Listener
+	POP3S       Listener
+	HTTP        Listener
+
+	TLS    TLS
+	Limits Limits
+	Store  Store
+	Log    Log
+
+	warnings []string
+}
+
+// Listener is where one protocol is spoken.
+type Listener struct {
+	Address []string // each host:port or :port; empty means off
+}
+
+// SMTP is where mail from other servers comes in.
+type SMTP struct {
+	Address   []string      // each host:port or :port; empty means off
+	EarlyTalk time.Duration // wait before the greeting for a client that talks first; 0 means none
+}
+
+// TLS says which certificate is served, and who may do without.
+type TLS struct {
+	Cert, Key              string         // PEM files; both empty means a certificate of kurir's own CA
+	PlaintextLoginNetworks []netip.Prefix // clients that may log in without TLS
+}
+
+// Limits are the bounds on what clients may do.
+type Limits struct {
+	MessageSize           Size          // of one message
+	Recipients            int           // of one message
+	Messages              int           // in one SMTP connection
+	Errors                int           // bad commands in one SMTP connection
+	Connections           int           // open at once, for each protocol
+	ConnectionsPerAddress int           // of these from one IPv4 address or IPv6 /64
+	SMTPTimeout           time.Duration // a silent SMTP client is cut off after it
+	IMAPTimeout           time.Duration // the same for IMAP
+	POP3Timeout           time.Duration // the same for POP3
+	WriteTimeout          time.Duration // a client that takes nothing is cut off after it
+}
+
+// Store is how the mail is kept.
+type Store struct {
+	ExpungedKeep time.Duration // how long expunged messages can be brought back
+}
+
+// Log is what goes to standard error.
+type Log struct {
+	Level  string // "debug", "info", "warn" or "error"
+	Format string // "text" or "json"
+}
+
+// Default is the configuration of an empty file, without what Load derives from other
+// keys: Hostname, which has no default, and Control.
+func Default() *Config {
+	return &Config{
+		Data:        "/var/lib/kurir",
+		SMTP:        SMTP{Address: []string{":25"}},
+		Submission:  Listener{[]string{":587"}},
+		Submissions: Listener{[]string{":465"}},
+		IMAP:        Listener{[]string{":143"}},
+		IMAPS:       Listener{[]string{":993"}},
+		POP3:        Listener{[]string{":110"}},
+		POP3S:       Listener{[]string{":995"}},
+		HTTP:        Listener{[]string{"127.0.0.1:8080"}},
+		Limits: Limits{
+			MessageSize: 50 << 20, Recipients: 100, Messages: 1000, Errors: 10,
+			Connections: 2000, ConnectionsPerAddress: 50,
+			SMTPTimeout: 5 * time.Minute, IMAPTimeout: 30 * time.Minute,
+			POP3Timeout: 10 * time.Minute, WriteTimeout: 5 * time.Minute,
+		},
+		Store: Store{ExpungedKeep: time.Hour},
+		Log:   Log{Level: "info", Format: "text"},
+	}
+}
+
+// A Mistake is one thing wrong with the configuration.
+type Mistake struct {
+	Source       string // the file, or the environment variable
+	Line, Column int    // in the file, from 1; 0 if it is nowhere in particular
+	Key          string // its path, "" if it is about no single key
+	Problem      string
+}
+
+// Error is file:line:column: key: problem, without the parts that are not there.
+func (m Mistake) Error() string {
+	s := m.Source
+	if m.Line > 0 {
+		s = fmt.Sprintf("%s:%d:%d", s, m.Line, m.Column)
+	}
+	if m.Key != "" {
+		s += ": " + m.Key
+	}
+	return s + ": " + m.Problem
+}
+
+// maxFile is the size in bytes of the largest configuration file that is read.
+const maxFile = 1 << 20
+
+// Load reads the file at path and the KURIR_… variables in env, which holds strings
+// like "KEY=value" as os.Environ does. No path means no file. Relative paths in the
+// file start from its directory, those in the environment from the working directory.
+// The error is a Mistake for each mistake, joined (errors.Join); the Config is nil then.
+func Load(path string, env []string) (*Config, error) {
+	l := newLoader(path)
+	if path != "" {
+		text, err := readFile(path)
+		if err != nil {
+			return nil, err
+		}
+		l.readTOML(text)
+	}
+	l.readEnv(env)
+	l.check()
+	if len(l.mistakes) > 0 {
+		slices.SortStableFunc(l.mistakes, byLine)
+		return nil, errors.Join(l.mistakes...)
+	}
+	return l.c, nil
+}
+
+// byLine orders mistakes by their line in the file, those without one at the end.
+func byLine(a, b error) int {
+	line := func(err error) int {
+		if m := err.(Mistake); m.Line > 0 {
+			return m.Line
+		}
+		return math.MaxInt
+	}
+	return cmp.Compare(line(a), line(b))
+}
+
+func readFile(path string) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, Mistake{Source: path, Problem: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err))}
+	case st.Size() > maxFile || st.IsDir():
+		return nil, Mistake{Source: path, Problem: "is not a configuration file"}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Mistake{Source: path, Problem: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err))}
+	}
+	return text, nil
+}
+
+// loader collects settings and mistakes.
+type loader struct {
+	path     string
+	c        *Config
+	fields   []field
+	byKey    map[string]*field
+	origin   map[string]Mistake // of each key that was set: where, without a Problem
+	cut      bool               // the file is no TOML from somewhere on
+	mistakes []error            // each a Mistake
+}
+
+func newLoader(path string) *loader {
+	l := &loader{path: path, c: Default(), byKey: make(map[string]*field), origin: make(map[string]Mistake)}
+	l.fields = fields(l.c)
+	for i := range l.fields {
+		l.byKey[l.fields[i].key] = &l.fields[i]
+	}
+	return l
+}
+
+// wrong notes a mistake at the place where key was set.
+func (l *loader) wrong(key, format string, args ...any) {
+	m, ok := l.origin[key]
+	if !ok {
+		m = Mistake{Source: l.path, Key: key}
+		if l.path == "" {
+			m.Source = "configuration"
+		}
+	}
+	m.Problem = fmt.Sprintf(format, args...)
+	l.mistakes = append(l.mistakes, m)
+}
+
+// set gives a field its value; from says where that stands. dir is where relative
+// paths start.
+func (l *loader) set(f *field, v any, from Mistake, dir string) {
+	l.origin[f.key] = from
+	if err := f.set(v); err != nil {
+		l.wrong(f.key, "%v", err)
+		return
+	}
+	if p, ok := f.target.(*string); ok && f.path && *p != "" && !filepath.IsAbs(*p) {
+		*p = filepath.Join(dir, *p)
+	}
+}

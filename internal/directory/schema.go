@@ -1,0 +1,63 @@
+package directory
+
+import "kurir/internal/sqldb"
+
+// Migrations are the tables of this package, for sqldb.Open.
+//
+// Local parts and domain names are canonical (see Address); the local part of a
+// catch-all alias is empty. Ids are never used twice, so that what was remembered about a
+// removed account can't be taken for a new one of the same name. A target names an
+// account or an alias by id: renaming an account needs no change of aliases, and one
+// that an alias leads to can't vanish.
+var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: `
+CREATE TABLE domains (
+	id      INTEGER PRIMARY KEY AUTOINCREMENT,
+	name    TEXT NOT NULL UNIQUE,
+	target  BIGINT REFERENCES domains (id), -- the domain that this one is an alias of
+	created BIGINT NOT NULL
+);
+CREATE INDEX domains_target ON domains (target);
+
+CREATE TABLE accounts (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	domain   BIGINT NOT NULL REFERENCES domains (id),
+	local    TEXT NOT NULL,
+	disabled BOOLEAN NOT NULL DEFAULT FALSE,
+	quota    BIGINT NOT NULL DEFAULT 0, -- bytes, 0 for none
+	created  BIGINT NOT NULL,
+	UNIQUE (domain, local)
+);
+
+CREATE TABLE credentials (
+	id        INTEGER PRIMARY KEY AUTOINCREMENT,
+	account   BIGINT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+	kind      TEXT NOT NULL,
+	name      TEXT NOT NULL,
+	protocols TEXT NOT NULL, -- separated by commas, '' for all
+	verifier  TEXT NOT NULL,
+	created   BIGINT NOT NULL,
+	last_used BIGINT NOT NULL DEFAULT 0,
+	UNIQUE (account, kind, name)
+);
+
+CREATE TABLE aliases (
+	id       INTEGER PRIMARY KEY AUTOINCREMENT,
+	domain   BIGINT NOT NULL REFERENCES domains (id),
+	local    TEXT NOT NULL,
+	may_send BOOLEAN NOT NULL,
+	created  BIGINT NOT NULL,
+	UNIQUE (domain, local)
+);
+
+CREATE TABLE alias_targets (
+	alias          BIGINT NOT NULL REFERENCES aliases (id) ON DELETE CASCADE,
+	position       BIGINT NOT NULL,
+	target_account BIGINT REFERENCES accounts (id),
+	target_alias   BIGINT REFERENCES aliases (id),
+	detail         TEXT NOT NULL, -- what stood behind the + of the target
+	PRIMARY KEY (alias, position),
+	CHECK ((target_account IS NULL) <> (target_alias IS NULL))
+);
+CREATE INDEX alias_targets_account ON alias_targets (target_account);
+CREATE INDEX alias_targets_alias ON alias_targets (target_alias);
+`}}

@@ -1,0 +1,87 @@
+package listen
+
+import (
+	"net/netip"
+	"sync"
+)
+
+// Reasons why a connection is refused, for Observer and the log.
+const (
+	ReasonConns   = "connections"             // no more connections in all
+	ReasonPerAddr = "connections_per_address" // no more connections from this address
+)
+
+// A Limiter counts open connections, in all and per address. Several Listeners may
+// share one.
+type Limiter struct {
+	maxConns, maxPerAddr int // less than zero: any number
+
+	mu      sync.Mutex
+	open    int
+	perAddr map[netip.Addr]int // by limitKey; no zero entries
+}
+
+// NewLimiter returns a Limiter; zero means the defaults (2000 and 50), less than zero
+// any number.
+func NewLimiter(maxConns, maxPerAddr int) *Limiter {
+	if maxConns == 0 {
+		maxConns = DefaultMaxConns
+	}
+	if maxPerAddr == 0 {
+		maxPerAddr = DefaultMaxPerAddr
+	}
+	return &Limiter{maxConns: maxConns, maxPerAddr: maxPerAddr, perAddr: make(map[netip.Addr]int)}
+}
+
+// Open is how many connections are counted now.
+func (l *Limiter) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open
+}
+
+// take counts a connection from ip, or returns the reason why there is no room. The
+// zero Addr is not counted per address.
+func (l *Limiter) take(ip netip.Addr) (reason string) {
+	key := limitKey(ip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.maxConns >= 0 && l.open >= l.maxConns {
+		return ReasonConns
+	}
+	if key.IsValid() {
+		if l.maxPerAddr >= 0 && l.perAddr[key] >= l.maxPerAddr {
+			return ReasonPerAddr
+		}
+		l.perAddr[key]++
+	}
+	l.open++
+	return ""
+}
+
+// release takes back one take of the same ip.
+func (l *Limiter) release(ip netip.Addr) {
+	key := limitKey(ip)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if !key.IsValid() {
+		return
+	}
+	if l.perAddr[key]--; l.perAddr[key] == 0 {
+		delete(l.perAddr, key)
+	}
+}
+
+// limitKey is what counts as one client: an IPv4 address, or the /64 that one IPv6
+// customer has at least.
+func limitKey(ip netip.Addr) netip.Addr {
+	if !ip.Is6() {
+		return ip
+	}
+	p, err := ip.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return p.Addr()
+}

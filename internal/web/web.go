@@ -1,0 +1,92 @@
+// Package web is kurir's HTTP front-end: /healthz for container health checks and load
+// balancers, /metrics for Prometheus, and an index page that names them. It holds no
+// state and knows no mail; what it shows comes from the handlers that it is given.
+package web
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+//go:embed index.html
+var indexText string
+
+// Server answers HTTP requests.
+type Server struct {
+	Hostname string        // shown on the index page
+	Version  string        // shown on the index page
+	Health   http.Handler  // answers /healthz; nil: 404
+	Metrics  http.Handler  // answers /metrics; nil: 404
+	Grace    time.Duration // how long open requests may still take after the stop; zero means 3 seconds
+	Log      *slog.Logger  // nil: slog.Default()
+}
+
+// Serve answers requests on l until ctx is done, then lets open requests end within
+// Grace and closes l. It returns nil after a stop that was asked for.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	log, grace := s.Log, s.Grace
+	if log == nil {
+		log = slog.Default()
+	}
+	if grace == 0 {
+		grace = 3 * time.Second
+	}
+	hs := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	defer context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		late, done := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer done()
+		if hs.Shutdown(late) != nil {
+			hs.Close()
+		}
+	})()
+	err := hs.Serve(l)
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		<-stopped
+		return nil
+	}
+	return err
+}
+
+// Handler returns the routes.
+func (s *Server) Handler() http.Handler {
+	page := template.Must(template.New("index").Parse(indexText))
+	mux := http.NewServeMux()
+	for path, h := range map[string]http.Handler{"GET /healthz": s.Health, "GET /metrics": s.Metrics} {
+		if h != nil {
+			mux.Handle(path, h)
+		}
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = page.Execute(w, s) // fails only if the client has gone
+	})
+	return hardened(mux)
+}
+
+// hardened adds the headers that keep a browser from doing anything but show the page.
+func hardened(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,116 @@
+package pop3d
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"kurir/internal/auth"
+	"kurir/internal/listen"
+)
+
+// userName is USER (RFC 1939 section 7). Whether there is such a user shows at no time.
+func (s *session) userName(arg string) error {
+	switch {
+	case !s.mayLogin():
+		return errPlaintext()
+	case arg == "" || !utf8.ValidString(arg):
+		return syntax("USER takes a name")
+	}
+	s.user = arg
+	return s.ok("Now the password")
+}
+
+// password is PASS. All that follows the space belongs to it, spaces as well.
+func (s *session) password(arg string) error {
+	if s.user == "" {
+		return syntax("USER comes first")
+	}
+	user := s.user
+	s.user = ""
+	return s.login("USER", "", user, arg)
+}
+
+func errPlaintext() error {
+	return &refusal{code: codeAuth, text: "Not without TLS: use STLS, or port 995", count: true}
+}
+
+// authenticate is AUTH (RFC 5034), with an initial response or without. AUTH alone, of old
+// clients, lists the mechanisms.
+func (s *session) authenticate(arg string) error {
+	if !s.mayLogin() {
+		return errPlaintext()
+	}
+	mech, initial, hasInitial := strings.Cut(arg, " ")
+	mech = strings.ToUpper(mech)
+	if mech == "" {
+		s.ok("")
+		_, err := s.w().WriteString(strings.Join(auth.Mechanisms(), "\r\n") + "\r\n.\r\n")
+		return err
+	}
+	x := auth.NewExchange(mech, func(identity, user, pass string) error {
+		return s.login(mech, identity, user, pass)
+	})
+	if x == nil {
+		return syntax("There are the mechanisms " + strings.Join(auth.Mechanisms(), " "))
+	}
+	var response []byte
+	var err error
+	if hasInitial {
+		response, err = decodeSASL(initial)
+	}
+	for err == nil {
+		challenge, done, verdict := x.Next(response)
+		switch {
+		case errors.Is(verdict, auth.ErrSyntax):
+			return syntax("Not what " + mech + " asks for")
+		case done || verdict != nil:
+			return verdict
+		}
+		response, err = s.ask(challenge)
+	}
+	return err
+}
+
+// ask sends a challenge and returns the client's response (RFC 5034 section 4).
+func (s *session) ask(challenge []byte) ([]byte, error) {
+	s.w().WriteString("+ " + base64.StdEncoding.EncodeToString(challenge) + "\r\n")
+	line, err := s.readLine(maxSASL)
+	switch {
+	case errors.Is(err, listen.ErrLineTooLong):
+		return nil, syntax("Line too long")
+	case err != nil:
+		return nil, err
+	case string(line) == "*":
+		return nil, syntax("Cancelled, as you wish")
+	}
+	return decodeSASL(string(line))
+}
+
+// decodeSASL decodes a response, never to nil; "=" is an empty one.
+func decodeSASL(s string) ([]byte, error) {
+	if s == "=" {
+		return []byte{}, nil
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil {
+		return nil, syntax("Not base64")
+	}
+	return append([]byte{}, b...), nil
+}
+
+// login checks the password, which logs the outcome, and opens the maildrop.
+func (s *session) login(mechanism, identity, user, pass string) error {
+	address, err := s.srv.Auth.Authenticate(s.work, auth.Attempt{Protocol: "pop3", Mechanism: mechanism, Remote: s.ip,
+		TLS: s.tls, Username: user, Password: pass, Identity: identity, Log: s.log})
+	if err != nil {
+		return refuseLogin(err)
+	}
+	d, err := openMaildrop(s.work, s.srv.Store, address)
+	if err != nil {
+		return refuse(err)
+	}
+	s.drop, s.state = d, transaction
+	return s.ok("Logged in")
+}

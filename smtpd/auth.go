@@ -1,0 +1,101 @@
+package smtpd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/emersion/go-sasl"
+
+	"kurir/internal/auth"
+)
+
+// Auth checks passwords.
+type Auth interface {
+	// Authenticate returns the account's address. Errors are those of package auth.
+	Authenticate(ctx context.Context, a auth.Attempt) (address string, err error)
+}
+
+func (w *wire) doAuth(arg string) {
+	if n := len(strings.Fields(arg)); n < 1 || n > 2 {
+		w.refuse(replyAuthSyntax)
+		return
+	}
+	w.give("AUTH " + arg)
+}
+
+// saslLine hands the client's response to a 334 on.
+func (w *wire) saslLine(line []byte) { w.give(string(line)) }
+
+// cancelSASL ends the exchange in go-smtp, whose answer the client must not see: it has
+// had one.
+func (w *wire) cancelSASL() {
+	w.sasl, w.mute = false, true
+	w.give("*")
+}
+
+// AuthMechanisms says what EHLO offers: passwords only under TLS, or to addresses that
+// may send them in the clear.
+func (s *session) AuthMechanisms() []string {
+	if !s.wire.mayAuth() {
+		return nil
+	}
+	return auth.Mechanisms()
+}
+
+func (w *wire) mayAuth() bool {
+	return w.hasAuth() && (w.tls != nil || w.srv.AllowPlaintext != nil && w.srv.AllowPlaintext(w.ip))
+}
+
+func (w *wire) hasAuth() bool { return w.run.mode != Inbound && w.srv.Auth != nil }
+
+// Auth begins an exchange.
+func (s *session) Auth(mech string) (sasl.Server, error) {
+	switch {
+	case !s.wire.hasAuth():
+		return nil, s.fail(replyAuthNone)
+	case !s.wire.mayAuth():
+		return nil, s.fail(replyAuthTLS)
+	case s.open:
+		return nil, s.fail(replyAuthNow)
+	}
+	x := auth.NewExchange(mech, func(identity, user, password string) error {
+		return s.login(mech, identity, user, password)
+	})
+	if x == nil {
+		return nil, s.fail(replyAuthMechanism)
+	}
+	return exchange{s, x}, nil
+}
+
+// exchange puts the errors of an auth.Exchange into go-smtp's terms.
+type exchange struct {
+	s *session
+	auth.Exchange
+}
+
+func (x exchange) Next(response []byte) (challenge []byte, done bool, err error) {
+	challenge, done, err = x.Exchange.Next(response)
+	if err != nil {
+		r := replyTo(err)
+		if r.Text == replyUnavailable.Text {
+			r = replyAuthLater.because(err)
+		}
+		err = x.s.fail(r)
+	}
+	return challenge, done, err
+}
+
+// login checks the password and takes the account for this session.
+func (s *session) login(mech, identity, user, password string) error {
+	w := s.wire
+	address, err := w.srv.Auth.Authenticate(w.ctx, auth.Attempt{
+		Protocol: "submission", Mechanism: mech, Remote: w.ip, TLS: w.tls != nil,
+		Username: user, Password: password, Identity: identity, Log: w.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.account = address
+	w.log = w.log.With("account", address)
+	return nil
+}

@@ -1,0 +1,258 @@
+package smtpd
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kurir/internal/auth"
+	"kurir/internal/directory"
+	"kurir/internal/queue"
+	"kurir/store"
+)
+
+// fakeDirectory has the domain local.test with alice, bob, carol (who has no room) and
+// the alias staff, which leads to alice and bob.
+type fakeDirectory struct{}
+
+func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Recipient, error) {
+	local, domain, at := strings.Cut(strings.ToLower(address), "@")
+	if at && domain != "local.test" {
+		return nil, directory.ErrNoDomain
+	}
+	local, _, _ = strings.Cut(local, "+")
+	var names []string
+	switch local {
+	case "alice", "bob", "carol":
+		names = []string{local}
+	case "postmaster", `"a b"`, "jörg":
+		names = []string{"alice"}
+	case "staff":
+		names = []string{"alice", "bob"}
+	case "mixed":
+		names = []string{"alice", "carol"}
+	case "broken":
+		return nil, errors.New("disk on fire at /var/lib")
+	default:
+		return nil, directory.ErrNoAccount
+	}
+	var rs []directory.Recipient
+	for _, n := range names {
+		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test"}})
+	}
+	return rs, nil
+}
+
+func (fakeDirectory) MaySendAs(_ context.Context, account, address string) (bool, error) {
+	local, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	local, _, _ = strings.Cut(local, "+")
+	return local+"@"+domain == account, nil
+}
+
+type fakeAuth struct{}
+
+func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (string, error) {
+	switch {
+	case a.Username == "throttled":
+		return "", auth.ErrThrottled
+	case a.Username == "broken":
+		return "", errors.New("secret inner trouble")
+	case strings.EqualFold(a.Username, "alice@local.test") && a.Password == "local-only":
+		return "alice@local.test", nil
+	}
+	return "", auth.ErrInvalid
+}
+
+// fakeStore keeps messages in memory. carol has no room; delivery to an address in
+// failing fails.
+type fakeStore struct {
+	mu       sync.Mutex
+	mail     map[string][]string
+	kept     []string // "sender to recipient: message"
+	failing  map[string]error
+	stageErr error
+	writeErr error
+	keepErr  error
+	open     int // staged and not closed
+}
+
+type fakeStaged struct {
+	s *fakeStore
+	bytes.Buffer
+	closed bool
+}
+
+func (s *fakeStore) Stage() (Staged, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stageErr != nil {
+		return nil, s.stageErr
+	}
+	s.open++
+	return &fakeStaged{s: s}, nil
+}
+
+func (m *fakeStaged) Write(p []byte) (int, error) {
+	if m.s.writeErr != nil && m.Len()+len(p) > 100 {
+		return 0, m.s.writeErr
+	}
+	return m.Buffer.Write(p)
+}
+
+func (m *fakeStaged) Prepend(h []byte) error {
+	rest := bytes.Clone(m.Bytes())
+	m.Reset()
+	m.Buffer.Write(h)
+	m.Buffer.Write(rest)
+	return nil
+}
+
+func (m *fakeStaged) KeepAs(string) error { return errors.ErrUnsupported }
+
+func (m *fakeStaged) Close() error {
+	m.s.mu.Lock()
+	defer m.s.mu.Unlock()
+	if !m.closed {
+		m.closed = true
+		m.s.open--
+	}
+	return nil
+}
+
+func (s *fakeStore) Deliver(_ context.Context, m Staged, targets []Target) (failed []Failure, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range targets {
+		if err := s.failing[t.Address]; err != nil {
+			failed = append(failed, Failure{t, err})
+			continue
+		}
+		if s.mail == nil {
+			s.mail = map[string][]string{}
+		}
+		s.mail[t.Address] = append(s.mail[t.Address], m.(*fakeStaged).String())
+	}
+	if len(failed) == len(targets) {
+		return nil, failed[0].Err
+	}
+	return failed, nil
+}
+
+func (s *fakeStore) CheckQuota(_ context.Context, address string, _ int64) error {
+	if address == "carol@local.test" {
+		return store.ErrOverQuota
+	}
+	return nil
+}
+
+func (s *fakeStore) Keep(_ context.Context, m queue.Message, sender string, failed []queue.Failed) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range failed {
+		s.kept = append(s.kept, fmt.Sprintf("%s to %s (%s) %v: %s", sender, f.Account, f.Recipient, f.Err, m.(*fakeStaged).String()))
+	}
+	return s.keepErr
+}
+
+// take removes the oldest message of an account.
+func (s *fakeStore) take(address string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.mail[address]
+	if len(l) == 0 {
+		return "", false
+	}
+	s.mail[address] = l[1:]
+	return l[0], true
+}
+
+func (s *fakeStore) left() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.mail {
+		n += len(l)
+	}
+	return n
+}
+
+// testTLS is a configuration with a certificate of its own making.
+func testTLS(t testing.TB) *tls.Config {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"mx.local.test"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<33, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+}
+
+// testServer is a server on fakes.
+func testServer(t testing.TB) (*Server, *fakeStore) {
+	st := &fakeStore{}
+	return &Server{
+		Hostname: "mx.local.test", Directory: fakeDirectory{}, Auth: fakeAuth{}, Store: st, Retry: st,
+		TLS: testTLS(t), Log: slog.New(slog.DiscardHandler),
+	}, st
+}
+
+// pipeListener gives out the server's ends of pipes.
+type pipeListener struct {
+	ch   chan net.Conn
+	done chan struct{}
+	once sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{ch: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.ch:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// dial returns the client's end of a new connection.
+func (l *pipeListener) dial() net.Conn {
+	c, s := net.Pipe()
+	l.ch <- addressed{s}
+	return c
+}
+
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.1:12345"))
+}
+
+var errBroken = errors.New("inner trouble in /var/lib")
+
+func errStore(kind string) error {
+	if kind == "disk" {
+		return store.ErrDiskFull
+	}
+	return errBroken
+}

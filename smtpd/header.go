@@ -1,0 +1,108 @@
+package smtpd
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+)
+
+// headerReader sees a message on its way into the store.
+type headerReader interface {
+	write(p []byte) error
+	finish() error // the message is whole
+	seen() *traces
+}
+
+// traces is what a header tells of a message's way.
+type traces struct {
+	received    int
+	deliveredTo []string // in small letters
+}
+
+// maxDelivered bounds the Delivered-To lines that are remembered.
+const maxDelivered = 100
+
+// add takes note of one header line, or the beginning of a long one.
+func (t *traces) add(line []byte) {
+	name, value, ok := bytes.Cut(line, []byte(":"))
+	if !ok {
+		return
+	}
+	switch name = bytes.TrimRight(name, " \t"); {
+	case bytes.EqualFold(name, []byte("Received")):
+		t.received++
+	case bytes.EqualFold(name, []byte("Delivered-To")) && len(t.deliveredTo) < maxDelivered:
+		t.deliveredTo = append(t.deliveredTo, strings.ToLower(string(bytes.TrimSpace(value))))
+	}
+}
+
+// scanner is the headerReader of inbound mail: it changes nothing and keeps one line.
+type scanner struct {
+	to   Staged
+	line []byte
+	done bool
+	traces
+}
+
+const maxScanLine = 512
+
+func (h *scanner) seen() *traces { return &h.traces }
+
+func (h *scanner) finish() error { return nil }
+
+func (h *scanner) write(p []byte) error {
+	if !h.done {
+		h.scan(p)
+	}
+	_, err := h.to.Write(p)
+	return err
+}
+
+func (h *scanner) scan(p []byte) {
+	for len(p) > 0 && !h.done {
+		i := bytes.IndexByte(p, '\n')
+		part := p
+		if i >= 0 {
+			part = p[:i]
+		}
+		h.line = append(h.line, part[:min(len(part), maxScanLine-len(h.line))]...)
+		if i < 0 {
+			return
+		}
+		p = p[i+1:]
+		line := bytes.TrimSuffix(h.line, []byte("\r"))
+		h.done = len(line) == 0
+		h.add(line)
+		h.line = h.line[:0]
+	}
+	if h.done {
+		h.line = nil
+	}
+}
+
+// newHeaderReader chooses by what the listener is for.
+func (s *session) newHeaderReader(to Staged) headerReader {
+	if s.wire.run.mode == Inbound {
+		return &scanner{to: to}
+	}
+	return &rewriter{to: to, s: s}
+}
+
+// checkHops finds mail that goes round: by its count of Received lines (RFC 5321
+// section 6.3), or because it was delivered to the same address before.
+func (s *session) checkHops(t *traces) *Reply {
+	if t == nil {
+		return nil
+	}
+	if t.received > s.wire.srv.MaxHops {
+		return replyLoop.because(fmt.Errorf("%d Received lines", t.received))
+	}
+	for _, to := range s.recipients {
+		for _, d := range t.deliveredTo {
+			if to.Domain != "" && d == strings.ToLower(to.String()) {
+				return replyLoop.because(fmt.Errorf("was delivered to %s before", d))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package smtpd
+
+import (
+	"context"
+	"slices"
+
+	"kurir/internal/queue"
+	"kurir/store"
+)
+
+// Staged is a message that is being received. It holds bytes as on the wire.
+type Staged interface {
+	Write(p []byte) (int, error)
+	// Prepend puts header lines in front of what has been written; once, at the end.
+	Prepend(header []byte) error
+	// KeepAs makes a durable copy at path.
+	KeepAs(path string) error
+	// Close drops what was not delivered.
+	Close() error
+}
+
+// Target is the account, by its address, into whose INBOX a message goes.
+type Target struct {
+	Address   string
+	Recipient string // the address that the sender wrote to
+}
+
+// Failure is a target that has not got the message, while others have.
+type Failure struct {
+	Target
+	Err error
+}
+
+// Store takes messages. Errors are those of package store.
+type Store interface {
+	Stage() (Staged, error)
+	// Deliver returns once the targets have the message durably, but those in failed.
+	// With an error none has it.
+	Deliver(ctx context.Context, m Staged, targets []Target) (failed []Failure, err error)
+	// CheckQuota tells whether an account has room for add bytes more.
+	CheckQuota(ctx context.Context, address string, add int64) error
+}
+
+// Retry keeps a message for targets whose delivery failed after another's succeeded.
+type Retry interface {
+	// Keep returns once it will survive a power cut that the message is tried again.
+	// sender is the reverse-path, "" if null; it is told if all tries fail.
+	Keep(ctx context.Context, m queue.Message, sender string, failed []queue.Failed) error
+}
+
+// MailStore is the Store in which messages are kept.
+type MailStore struct{ *store.Store }
+
+// Stage begins a message.
+func (s MailStore) Stage() (Staged, error) {
+	m, err := s.Store.Stage()
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Deliver delivers a message of Stage.
+func (s MailStore) Deliver(ctx context.Context, m Staged, targets []Target) ([]Failure, error) {
+	to := make([]store.Target, len(targets))
+	for i, t := range targets {
+		to[i].Address = t.Address
+	}
+	failed, err := s.Store.Deliver(ctx, m.(*store.Staged), to)
+	if err != nil {
+		return nil, err
+	}
+	var fs []Failure
+	for _, f := range failed {
+		i := slices.IndexFunc(targets, func(t Target) bool { return t.Address == f.Target.Address })
+		fs = append(fs, Failure{targets[i], f.Err})
+	}
+	return fs, nil
+}

@@ -1,0 +1,78 @@
+package smtpd
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// randomID is a short name for a session.
+func randomID() string { return strings.ToLower(rand.Text()[:10]) }
+
+// messageID names this transaction in logs and in Received.
+func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.wire.id, s.wire.messages) }
+
+// trace makes the header lines that final delivery puts in front (RFC 5321 section 4.4).
+// Delivered-To and "for" name a recipient only if there is no other to hide.
+func (s *session) trace() []byte {
+	w := s.wire
+	b := fmt.Appendf(nil, "Return-Path: <%s>\r\n", s.mail.From)
+	var only string
+	if len(s.recipients) == 1 {
+		if only = s.recipients[0].String(); s.recipients[0].Domain == "" {
+			only += "@" + w.srv.Hostname
+		}
+		b = fmt.Appendf(b, "Delivered-To: %s\r\n", only)
+	}
+	b = fmt.Appendf(b, "Received: from %s\r\n\tby %s with %s id %s", w.fromDomain(), w.srv.Hostname, s.protocol(), s.messageID())
+	if only != "" {
+		b = fmt.Appendf(b, "\r\n\tfor <%s>", only)
+	}
+	if w.tls != nil { // RFC 8314 section 4.3
+		b = fmt.Appendf(b, "\r\n\ttls %s", tls.CipherSuiteName(w.tls.ConnectionState().CipherSuite))
+	}
+	return fmt.Appendf(b, ";\r\n\t%s\r\n", w.srv.Now().Format(time.RFC1123Z))
+}
+
+// protocol is the "with" of RFC 3848 and RFC 6531 section 4.3.
+func (s *session) protocol() string {
+	w := s.wire
+	p := "SMTP"
+	switch {
+	case s.mail.UTF8:
+		p = "UTF8SMTP"
+	case w.esmtp:
+		p = "ESMTP"
+	}
+	if p != "SMTP" && w.tls != nil {
+		p += "S"
+	}
+	if p != "SMTP" && s.account != "" {
+		p += "A"
+	}
+	return p
+}
+
+// fromDomain is the Extended-Domain: the name the client gave, if it is one, and its
+// address. The name is not looked up.
+func (w *wire) fromDomain() string {
+	ip := literal(w.ip)
+	if name, ok := parseDomain(w.helo); ok {
+		return name + " (" + ip + ")"
+	}
+	return ip + " (" + ip + ")"
+}
+
+// literal writes an address literal (RFC 5321 section 4.1.3).
+func literal(a netip.Addr) string {
+	switch {
+	case !a.IsValid():
+		return "[0.0.0.0]"
+	case a.Is4():
+		return "[" + a.String() + "]"
+	}
+	return "[IPv6:" + a.WithZone("").String() + "]"
+}
