@@ -41,6 +41,9 @@ func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (string, error) 
 	return "", auth.ErrInvalid
 }
 
+// yearsAhead is how far the store's clock is ahead in tests.
+const yearsAhead = 80
+
 // server is a server on pipes, with a store of its own.
 type server struct {
 	t     testing.TB
@@ -62,6 +65,9 @@ func newServer(t testing.TB) *server {
 		Dir: s.dir, NoWatch: true, Hostname: "test", BootID: "boot",
 		Quota: func(context.Context, string) (int64, error) { return s.quota.Load(), nil },
 		Log:   slog.New(slog.DiscardHandler),
+		// Files have the kernel's times, which are decades ahead of synctest's clock: to
+		// the store they would look as if still being written.
+		Now: func() time.Time { return time.Now().AddDate(yearsAhead, 0, 0) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -123,6 +123,7 @@ var (
 	replyDiskFull    = &Reply{452, "4.3.1", "not enough disk space, try again later", nil}
 	replyTooBig      = &Reply{552, "5.3.4", "message is too big", nil}
 	replyBigHeader   = &Reply{552, "5.3.4", "header of the message is too big", nil}
+	replyHeaderCR    = &Reply{554, "5.6.0", "header of the message has a CR without LF", nil}
 	replySmuggling   = &Reply{554, "5.6.0", "message has what others take for its end: a dot on a line whose ends are not CR LF", nil}
 	replyNUL         = &Reply{554, "5.6.0", "message has a NUL", nil}
 	replyLongText    = &Reply{554, "5.6.0", "message has a line of more than 1 MiB", nil}

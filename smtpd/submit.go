@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -167,6 +168,9 @@ func (f field) value() string {
 
 // endHeader writes the header in its new form, and the blank line.
 func (h *rewriter) endHeader() error {
+	if bytes.Count(h.head, []byte{'\r'}) != bytes.Count(h.head, []byte{'\n'}) {
+		return replyHeaderCR // to some programs it ends a line, and a second From begins
+	}
 	has := map[string]bool{}
 	var out []byte
 	for _, f := range fields(h.head) {
@@ -217,7 +221,7 @@ func (s *session) mayWriteAs(from string) *Reply {
 			return replyTo(err)
 		}
 		if err != nil || !ok {
-			return replyNotYourFrom.because(fmt.Errorf("%s: %w", address, err))
+			return replyNotYourFrom.because(errors.Join(errors.New(address), err))
 		}
 	}
 	if n == 0 {

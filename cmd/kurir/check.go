@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -77,7 +79,7 @@ nothing. Exit code 1 if there is an error.`,
 			}
 		}
 		if r.Errors > 0 {
-			return fmt.Errorf("%d errors, %d warnings", r.Errors, r.Warnings)
+			return errors.New(count(r.Errors, "error") + ", " + count(r.Warnings, "warning"))
 		}
 		return nil
 	}
@@ -104,6 +106,9 @@ func (e *env) check(ctx context.Context) *report {
 	for _, w := range cfg.Warnings() {
 		r.warn("config", "%s", w)
 	}
+	if cfg.Hostname == "" {
+		r.fail("config", "%v", errNameless)
+	}
 	dir := cfg.Data
 	if isLocal(e.files, dir) {
 		r.fail("data", "%v", notForServe(dir))
@@ -111,6 +116,7 @@ func (e *env) check(ctx context.Context) *report {
 	checkDataDir(r, e.files, dir)
 	checkClock(r, dir, time.Now())
 	checkCertificate(r, cfg, time.Now())
+	checkControl(r, cfg)
 	e.checkPorts(ctx, r, cfg)
 	return r
 }
@@ -148,6 +154,21 @@ func checkCertificate(r *report, cfg *config.Config, now time.Time) {
 	}
 	if len(problems) == 0 {
 		r.pass("tls", "certificate %s, valid until %s", cfg.TLS.Cert, c.Leaf.NotAfter.Format(time.DateOnly))
+	}
+}
+
+// checkControl looks at the place of a control socket that is not in the data directory.
+func checkControl(r *report, cfg *config.Config) {
+	dir := filepath.Dir(cfg.Control)
+	if dir == filepath.Clean(cfg.Data) {
+		return
+	}
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		r.fail("config", "the control socket's directory: %v", err)
+	case info.Mode().Perm()&0o022 != 0:
+		r.warn("config", "other users may put another socket in the place of %s: chmod go-w %s", cfg.Control, dir)
 	}
 }
 

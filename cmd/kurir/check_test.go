@@ -91,6 +91,25 @@ func TestCheckPortsTaken(t *testing.T) {
 	contains(t, con.err.String(), "8 errors")
 }
 
+func TestCheckControl(t *testing.T) {
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for control, want := range map[string]string{
+		"/nowhere/kurir/control.sock":          levelError,
+		filepath.Join(open, "control.sock"):    levelWarning,
+		filepath.Join("/d", controlName):       "",
+		filepath.Join(t.TempDir(), "own.sock"): "",
+	} {
+		r := &report{}
+		checkControl(r, &config.Config{Data: "/d/", Control: control})
+		if want == "" && len(r.Findings) > 0 || want != "" && levels(r, want) == "" {
+			t.Errorf("%s: %+v, want %q", control, r.Findings, want)
+		}
+	}
+}
+
 // levels returns the texts of a report's findings of one level.
 func levels(r *report, level string) string {
 	var all []string

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"kurir/internal/admin"
 	"kurir/internal/fsx"
@@ -117,7 +118,7 @@ func TestCommandsRunning(t *testing.T) {
 	s := newTestSite(t)
 	srv := s.serve()
 	tell(s, story())
-	contains(t, srv.err.String(), "operation=account.add")
+	contains(t, srv.err.String(), "operation=account.remove subject=robert@example.test")
 	if strings.Contains(srv.err.String(), "password\"") || strings.Contains(srv.err.String(), "fine password") {
 		t.Error("the log has a password")
 	}
@@ -230,8 +231,8 @@ func TestFsckLeftover(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("exit %d", code)
 	}
-	contains(t, out, ".Stray", "(left as it is)", "1 findings")
-	contains(t, errs, "1 findings could not be repaired")
+	contains(t, out, ".Stray", "(left as it is)", "1 finding.")
+	contains(t, errs, "1 finding could not be repaired")
 }
 
 // TestLockedWithoutSocket: something has the lock but does not answer.
@@ -243,11 +244,12 @@ func TestLockedWithoutSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lock.Unlock()
-	code, _, errs := s.do("", "account", "list")
-	if code != exitFailed {
+	con := newConsole(t)
+	con.patience = 150 * time.Millisecond
+	if code := run(t.Context(), con.env, []string{"-c", s.config, "account", "list"}); code != exitFailed {
 		t.Errorf("exit %d", code)
 	}
-	contains(t, errs, "the data directory is in use", fmt.Sprintf("process %d", os.Getpid()))
+	contains(t, con.err.String(), "the data directory is in use", fmt.Sprintf("process %d", os.Getpid()))
 }
 
 // TestBroken: data of a newer version, and data that is none, are refused with advice.
@@ -348,6 +350,7 @@ func TestHealthRed(t *testing.T) {
 	var code int
 	var out string
 	for code != exitFailed {
+		time.Sleep(5 * time.Millisecond)
 		code, out, _ = s.do("", "health")
 	}
 	contains(t, out, "storage: ", "no space left")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,12 +12,8 @@ import (
 	"kurir/internal/fsx"
 )
 
-// How long a command waits for a server that has the lock but no socket yet, or for
-// another command that has the lock for a moment.
-const (
-	connectWait  = 5 * time.Second
-	connectRetry = 100 * time.Millisecond
-)
+// connectRetry is the time between two tries to reach the data.
+const connectRetry = 100 * time.Millisecond
 
 // operation is what a command does once it has reached the data.
 type operation func(context.Context, admin.Operations) error
@@ -38,6 +35,7 @@ func (e *env) connect(ctx context.Context, create bool, f operation) error {
 	}
 	client := admin.NewClient(cfg.Control)
 	defer client.Close()
+	patience := cmp.Or(e.patience, 5*time.Second)
 	for start := time.Now(); ; {
 		d, err := openData(ctx, o)
 		if err == nil {
@@ -52,7 +50,7 @@ func (e *env) connect(ctx context.Context, create bool, f operation) error {
 			return f(ctx, client)
 		case !errors.Is(silent, admin.ErrNoServer):
 			return silent
-		case time.Since(start) > connectWait:
+		case time.Since(start) > patience:
 			return fmt.Errorf("the data directory is in use, but %w; see that process (is it starting, stopping or another program?): %w", silent, err)
 		}
 		select {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -57,8 +58,8 @@ func domainList(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(e, *asJSON, rows, "DOMAIN\tALIAS OF", "There is no domain yet; add one with: kurir domain add example.org",
-				func(d admin.Domain) string { return d.Name + "\t" + d.AliasOf })
+			return list(e, *asJSON, rows, "DOMAIN\tALIAS OF\tACCOUNTS", "There is no domain yet; add one with: kurir domain add example.org",
+				func(d admin.Domain) string { return fmt.Sprintf("%s\t%s\t%d", d.Name, d.AliasOf, d.Accounts) })
 		})
 	}
 	return c

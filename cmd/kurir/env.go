@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -28,6 +29,9 @@ type env struct {
 	listen func(ctx context.Context, address string) (net.Listener, error)
 	// hangup returns a channel that has a value for each SIGHUP, until done is called.
 	hangup func() (signals <-chan os.Signal, done func())
+	// patience is how long a command waits for a server that has the data's lock but does
+	// not answer yet, or for another command that has the lock for a moment; zero means 5 seconds.
+	patience time.Duration
 	// started is set once the command line was right and the command began.
 	started bool
 

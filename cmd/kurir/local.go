@@ -47,6 +47,7 @@ other domains is refused. Mail is kept from run to run; Ctrl-C stops it.`,
 	}
 	dir := c.Flags().String("dir", "", "where the mail is kept (default: a folder kurir-local in your data directory)")
 	offset := c.Flags().Int("port-offset", 0, "add `N` to every port")
+	c.MarkFlagDirname("dir")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if e.config != "" || e.data != "" {
 			return usagef("local reads no configuration: use --dir and --port-offset, or the command serve")

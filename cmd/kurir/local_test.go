@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // talk says lines to a server and returns what it answers, up to the line that begins
@@ -161,6 +162,7 @@ func TestLocalPrints(t *testing.T) {
 	srv := start(t, newConsole(t), "local", "--dir", dir)
 	var out string
 	for !strings.Contains(out, "INBOX") {
+		time.Sleep(5 * time.Millisecond)
 		out = srv.out.String()
 	}
 	ca := filepath.Join(dir, "tls", "ca.pem")

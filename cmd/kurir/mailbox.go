@@ -72,6 +72,14 @@ download the mailboxes again, instead of showing wrong messages.`,
 	return c
 }
 
+// mailboxes is a number of mailboxes.
+func mailboxes(n int) string {
+	if n == 1 {
+		return "1 mailbox"
+	}
+	return fmt.Sprintf("%d mailboxes", n)
+}
+
 // printFsck prints a report and fails if something is left that was not repaired.
 func (e *env) printFsck(r admin.FsckReport) error {
 	left := 0
@@ -87,9 +95,9 @@ func (e *env) printFsck(r admin.FsckReport) error {
 		}
 		e.printf("%s (%s)\n", plain(where+f.What), state)
 	}
-	e.printf("%s: %d mailboxes with %d messages checked, %d findings.\n", plain(r.Address), r.Mailboxes, r.Messages, len(r.Findings))
+	e.printf("%s: %s with %s checked, %s.\n", plain(r.Address), mailboxes(r.Mailboxes), count(r.Messages, "message"), count(len(r.Findings), "finding"))
 	if left > 0 {
-		return fmt.Errorf("%d findings could not be repaired", left)
+		return fmt.Errorf("%s could not be repaired", count(left, "finding"))
 	}
 	return nil
 }

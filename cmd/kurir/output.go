@@ -61,5 +61,13 @@ func (e *env) printf(format string, args ...any) {
 	fmt.Fprintf(e.stdout, format, args...)
 }
 
+// count is n things, with an s unless there is one.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // sortedKeys returns a map's keys in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

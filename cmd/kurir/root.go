@@ -39,11 +39,22 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	root.PersistentFlags().StringVarP(&e.config, "config", "c", "", "configuration `FILE`")
 	root.PersistentFlags().StringVar(&e.data, "data", "", "data `DIR`, in place of the configuration's")
+	root.MarkPersistentFlagDirname("data")
+	root.MarkPersistentFlagFilename("config", "toml")
 	root.AddCommand(
 		serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
 		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e),
 	)
+	noFiles(root)
 	return root
+}
+
+// noFiles keeps a shell from completing arguments with file names: none is one.
+func noFiles(c *cobra.Command) {
+	c.ValidArgsFunction = cobra.NoFileCompletions
+	for _, sub := range c.Commands() {
+		noFiles(sub)
+	}
 }
 
 // usageError is a mistake in the command line.

@@ -172,7 +172,7 @@ func (s *site) syncFailed(err error) {
 }
 
 // watchEvery is how often a running server looks at its disk.
-const watchEvery = 15 * time.Second
+const watchEvery = 30 * time.Second
 
 // watch keeps the health checks up to date, and looks at the certificate when the
 // process is told to by SIGHUP. It returns when ctx is done.

@@ -27,7 +27,7 @@ stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
 				return err
 			}
 			if cfg.Hostname == "" {
-				return errors.New("the server needs a configuration with its host name: name one with -c FILE, or set KURIR_HOSTNAME")
+				return errNameless
 			}
 			if isLocal(e.files, cfg.Data) {
 				return notForServe(cfg.Data)
@@ -37,6 +37,8 @@ stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
 		},
 	}
 }
+
+var errNameless = errors.New("the server needs its host name: name a configuration that has it with -c FILE, or set KURIR_HOSTNAME")
 
 // notForServe refuses a data directory of local.
 func notForServe(dir string) error {
@@ -59,25 +61,27 @@ func (e *env) configFile() string {
 	return ""
 }
 
-// settings reads the configuration. Without a file, and without a host name in the
-// environment, it is the defaults for the data directory of --data: enough for every
-// command but serve.
+// settings reads the configuration. Without a file it may come without a host name, which
+// only a server needs, but not without a data directory.
 func (e *env) settings() (*config.Config, error) {
 	file := e.configFile()
-	if file == "" && e.getenv("KURIR_HOSTNAME") == "" {
-		dir := e.data
-		if dir == "" {
-			dir = e.getenv("KURIR_DATA")
-		}
-		if dir == "" {
+	environ := slices.DeleteFunc(slices.Clone(e.environ), func(v string) bool { return strings.HasPrefix(v, "KURIR_CONFIG=") })
+	nameless := file == "" && e.getenv("KURIR_HOSTNAME") == ""
+	if nameless {
+		if e.data == "" && e.getenv("KURIR_DATA") == "" {
 			return nil, errors.New("no configuration found: name one with -c FILE (or $KURIR_CONFIG), or a data directory with --data DIR")
 		}
-		return useData(config.Default(), dir)
+		environ = append(environ, "KURIR_HOSTNAME=unset.invalid")
 	}
-	environ := slices.DeleteFunc(slices.Clone(e.environ), func(v string) bool { return strings.HasPrefix(v, "KURIR_CONFIG=") })
 	cfg, err := config.Load(file, environ)
-	if err != nil || e.data == "" {
-		return cfg, err
+	if err != nil {
+		return nil, err
+	}
+	if nameless {
+		cfg.Hostname = ""
+	}
+	if e.data == "" {
+		return cfg, nil
 	}
 	if cfg.Control != filepath.Join(cfg.Data, controlName) {
 		return nil, usagef("--data cannot be used with a configuration that sets \"control\"")

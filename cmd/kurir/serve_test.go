@@ -107,6 +107,7 @@ func TestServeRefusals(t *testing.T) {
 	}{
 		{args: "serve", want: []string{"no configuration found", "-c FILE", "--data DIR"}},
 		{args: "serve --data d", want: []string{"host name", "KURIR_HOSTNAME"}},
+		{args: "check --data d", want: []string{"1 error, "}},
 		{args: "serve -c missing.toml", want: []string{"missing.toml", "cannot be read"}},
 		{args: "account list", environ: []string{"KURIR_CONFIG=other.toml"}, want: []string{"other.toml"}},
 		{args: "serve", environ: []string{"KURIR_HOSTNAME=not a name"}, want: []string{"KURIR_HOSTNAME"}},

@@ -21,8 +21,9 @@ type Server struct {
 	Grace      time.Duration // how long running calls may still take after the stop; zero means 5 seconds
 }
 
-// handler decodes one request, carries it out and returns what to encode.
-type handler func(ctx context.Context, o Operations, body *json.Decoder) (any, error)
+// handler decodes one request, carries it out and returns what to encode, and for a
+// change whom it was about.
+type handler func(ctx context.Context, o Operations, body *json.Decoder) (answer any, subject string, err error)
 
 // operations is the protocol: each call's name and the method behind it.
 func operations() map[string]handler {
@@ -51,12 +52,13 @@ func operations() map[string]handler {
 
 // call adapts a method with a request and an answer.
 func call[Q, A any](f func(Operations, context.Context, Q) (A, error)) handler {
-	return func(ctx context.Context, o Operations, body *json.Decoder) (any, error) {
+	return func(ctx context.Context, o Operations, body *json.Decoder) (any, string, error) {
 		var q Q
 		if err := body.Decode(&q); err != nil {
-			return nil, &badRequest{err}
+			return nil, "", &badRequest{err}
 		}
-		return f(o, ctx, q)
+		answer, err := f(o, ctx, q)
+		return answer, subjectOf(q), err
 	}
 }
 
@@ -69,9 +71,38 @@ func act[Q any](f func(Operations, context.Context, Q) error) handler {
 
 // ask adapts a method with an answer and no request.
 func ask[A any](f func(Operations, context.Context) (A, error)) handler {
-	return func(ctx context.Context, o Operations, _ *json.Decoder) (any, error) {
-		return f(o, ctx)
+	return func(ctx context.Context, o Operations, _ *json.Decoder) (any, string, error) {
+		answer, err := f(o, ctx)
+		return answer, "", err
 	}
+}
+
+// subjectOf is the domain or address that a request is about, for the log: requests hold
+// passwords too.
+func subjectOf(q any) string {
+	switch q := q.(type) {
+	case string:
+		return q
+	case Domain:
+		return q.Name
+	case NewAccount:
+		return q.Address
+	case Password:
+		return q.Address
+	case Quota:
+		return q.Address
+	case Rename:
+		return q.Old
+	case Disable:
+		return q.Address
+	case Remove:
+		return q.Address
+	case Alias:
+		return q.Address
+	case Fsck:
+		return q.Address
+	}
+	return ""
 }
 
 // badRequest is a call whose body does not fit its operation.
@@ -93,7 +124,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	hs := &http.Server{
 		Handler:           s.handler(log),
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -130,7 +160,7 @@ func (s *Server) handler(log *slog.Logger) http.Handler {
 		}
 		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 		body.DisallowUnknownFields()
-		answer, err := h(r.Context(), s.Operations, body)
+		answer, subject, err := h(r.Context(), s.Operations, body)
 		if err != nil {
 			status, e := toWire(err)
 			if status >= 500 && r.Context().Err() == nil {
@@ -139,8 +169,8 @@ func (s *Server) handler(log *slog.Logger) http.Handler {
 			reply(w, status, e)
 			return
 		}
-		if !strings.HasSuffix(name, ".list") && name != "health" && name != "version" {
-			log.Info("control socket: done", "operation", name)
+		if subject != "" && !strings.HasSuffix(name, ".list") {
+			log.Info("control socket: done", "operation", name, "subject", subject)
 		}
 		reply(w, http.StatusOK, answer)
 	})

@@ -183,6 +183,11 @@ func TestAddAccountRefusals(t *testing.T) {
 	if _, err := w.Store.Account(ctx, "alice@example.test"); !errors.Is(err, store.ErrNoAccount) {
 		t.Errorf("folders of a refused account: %v", err)
 	}
+	w.ok(w.AddDomainAlias(ctx, Domain{Name: "example.net", AliasOf: "example.test"}))
+	w.fails(add("carol@example.net", "a fine password"), directory.ErrNoDomain, "carol@example.test")
+	if _, err := w.Store.Account(ctx, "carol@example.net"); !errors.Is(err, store.ErrNoAccount) {
+		t.Errorf("folders of an account in a domain alias: %v", err)
+	}
 	if got := w.addresses(); len(got) != 1 {
 		t.Errorf("accounts: %q", got)
 	}

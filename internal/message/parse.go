@@ -97,7 +97,8 @@ func (p *parser) part(part *Part, depth int, k kind) stop {
 	boundary := describe(part, p.fields, k)
 	if boundary == nil && !part.IsMessage() {
 		// nothing in it
-	} else if depth >= p.lim.MaxDepth || p.parts >= p.lim.MaxParts {
+	} else if depth >= p.lim.MaxDepth || p.parts >= p.lim.MaxParts || ended && p.parts+1 >= p.lim.MaxParts {
+		// The delimiter that ended the header may begin a part, so leave room for it.
 		part.Type, part.Subtype, part.Params = "application", "octet-stream", nil
 		boundary = nil
 	}
@@ -118,9 +119,9 @@ func (p *parser) part(part *Part, depth int, k kind) stop {
 	}
 	if s.end.off < body.off { // the blank line is the delimiter's line end
 		body = s.end
-		if body.off < begin.off {
-			begin = body
-		}
+	}
+	if body.off < begin.off { // and so is that of the message around this one
+		begin = body
 	}
 	part.HeaderOff, part.BodyOff, part.EndOff = begin.off, body.off, s.end.off
 	part.HeaderNL, part.BodyNL, part.Lines = body.nl-begin.nl, s.end.nl-body.nl, s.end.lf-body.lf

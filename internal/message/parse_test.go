@@ -124,6 +124,24 @@ func TestMaxHeader(t *testing.T) {
 	}
 }
 
+// The inner message of a part that a delimiter cuts off, and the part that the delimiter
+// begins, both count.
+func TestMaxPartsOfCutOffMessages(t *testing.T) {
+	message := []byte("Content-Type: multipart/digest; boundary=b\n\n" + strings.Repeat("--b\n", 100))
+	for limit := 1; limit < 20; limit++ {
+		p, err := Parse(bytes.NewReader(message), Limits{MaxParts: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, parts := depthAndParts(p); parts > limit || parts < limit-1 {
+			t.Errorf("limit %d: %d parts", limit, parts)
+		}
+		if err := invariants(p, message); err != nil {
+			t.Errorf("limit %d: %v", limit, err)
+		}
+	}
+}
+
 // All headers together may keep four times MaxHeader.
 func TestMaxHeaderOfAllParts(t *testing.T) {
 	var b strings.Builder

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -155,8 +154,8 @@ func (q *Queue) notice(ctx context.Context, r row, cause error) ([]row, error) {
 		return nil, err
 	}
 	header, err := q.header(r.file)
-	if err != nil {
-		return nil, fmt.Errorf("header of the message: %w", err)
+	if err != nil { // the sender is told all the same
+		q.o.Log.Error("header of an undeliverable message can't be read", "file", r.file, "error", err)
 	}
 	n := failure{hostname: q.o.Hostname, now: now, to: r.sender, recipient: r.recipient,
 		arrived: r.created, cause: cause, header: header, returnPath: !next.held}

@@ -25,13 +25,14 @@ import (
 
 // rig is a queue over a folder, with mailboxes that are folders, too.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	db   *sqldb.DB
 	q    *Queue
 	fail map[string]error // by account
 	now  time.Time
 	kill *killer
+	fs   fsx.FS // nil: the real one
 	seq  int
 }
 
@@ -51,7 +52,7 @@ func (r *rig) open() {
 	}
 	r.t.Cleanup(func() { db.Close() })
 	r.db = db
-	var fsys fsx.FS = fsx.OS{}
+	fsys := r.fsys()
 	if r.kill != nil {
 		r.kill.FS, r.kill.dead = fsx.OS{}, func() { db.Close() }
 		fsys = r.kill
@@ -61,6 +62,13 @@ func (r *rig) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+func (r *rig) fsys() fsx.FS {
+	if r.fs == nil {
+		return fsx.OS{}
+	}
+	return r.fs
 }
 
 func (r *rig) reopen() {
@@ -84,7 +92,14 @@ func (r *rig) DeliverFile(_ context.Context, path, address string) error {
 		return err
 	}
 	r.seq++
-	return os.Link(path, filepath.Join(box, fmt.Sprint(r.seq, ".", r.now.UnixNano())))
+	name := filepath.Join(box, fmt.Sprint(r.seq, ".", r.now.UnixNano()))
+	if err := r.fsys().Link(path, name); err != nil {
+		return err
+	}
+	if err := r.fsys().SyncDir(box); err != nil {
+		return errors.Join(err, r.fsys().Remove(name))
+	}
+	return nil
 }
 
 func (r *rig) Resolve(_ context.Context, address string) ([]directory.Recipient, error) {
@@ -143,15 +158,20 @@ func (r *rig) waiting() string {
 
 // received is a message that others have already: a file whose inode has another name.
 type received struct {
+	fs        fsx.FS
 	dir, text string
 }
 
 func (m received) KeepAs(path string) error {
-	name := filepath.Join(m.dir, "staged")
-	if err := os.WriteFile(name, []byte(m.text), 0o600); err != nil {
+	f, err := m.fs.Create(filepath.Join(m.dir, "staged"), 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Link(name, path)
+	_, err = io.WriteString(f, m.text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return errors.Join(m.fs.Link(f.Name(), path), m.fs.SyncDir(filepath.Dir(path)))
 }
 
 const testMessage = "Subject: hello\nFrom: who@remote.example\n\ntext\n"
@@ -162,7 +182,7 @@ func (r *rig) keep(sender string, accounts ...string) error {
 		failed = append(failed, Failed{a, "list@local.test", io.ErrUnexpectedEOF})
 	}
 	os.Remove(filepath.Join(r.dir, "staged"))
-	return r.q.Keep(context.Background(), received{r.dir, testMessage}, sender, failed)
+	return r.q.Keep(context.Background(), received{r.fsys(), r.dir, testMessage}, sender, failed)
 }
 
 func TestRetrySucceeds(t *testing.T) {
@@ -302,6 +322,21 @@ func TestNoticeElsewhereIsHeld(t *testing.T) {
 	r.reopen()
 	if len(r.files()) != 1 || r.waiting() != "0 retry, 1 held" {
 		t.Errorf("after a restart: %v, %s", r.files(), r.waiting())
+	}
+}
+
+// A message whose file is gone, by whatever hand, is owned up to.
+func TestLostFile(t *testing.T) {
+	r := newRig(t)
+	if err := r.keep("who@local.test", "a@local.test"); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.files() {
+		os.Remove(f)
+	}
+	r.expire()
+	if got := r.box("who@local.test"); len(got) != 1 || r.waiting() != "0 retry, 0 held" {
+		t.Errorf("notices %q, %s", got, r.waiting())
 	}
 }
 
