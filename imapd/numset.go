@@ -66,12 +66,7 @@ func (m messageSet) seqSpans(count int) ([]span, error) {
 	var out []span
 	for _, r := range m.resolve(uint32(count)) {
 		// n:* with n beyond the last message is the last message
-		r.Start = min(r.Start, uint32(count))
-		r.Stop = min(r.Stop, uint32(count))
-		if n := len(out); n > 0 && out[n-1].to >= int(r.Start) {
-			continue
-		}
-		out = append(out, span{int(r.Start), int(r.Stop)})
+		out = appendSpan(out, min(int(r.Start), count), min(int(r.Stop), count))
 	}
 	return out, nil
 }

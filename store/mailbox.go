@@ -37,6 +37,8 @@ type Mailbox struct {
 	newTime int64 // mtime of new/ when it was last read; 0: to be read
 	curTime int64
 	topSeq  uint64 // the highest sequence number of own bases seen in new/
+	spent   UID    // those below may be in names of files that nobody was told of
+	behind  bool   // a change on disk could not be made known: cur/ is read before the next
 	voidIx  bool   // the index holds nothing of this mailbox that counts
 
 	newDirty, curDirty atomic.Bool // something is there to be read
@@ -335,7 +337,7 @@ func (m *Mailbox) loadOrRebuild(ctx context.Context) error {
 // they stay below the floors in kurir-mailbox. The caller holds mu and is about to change
 // the mailbox.
 func (m *Mailbox) raise(uids int, mods uint64) error {
-	needUID := uint64(m.count.uidNext) + uint64(uids)
+	needUID := uint64(m.nextUID()) + uint64(uids)
 	needMod := uint64(m.count.modseq) + mods + 1
 	if needUID > maxUID {
 		return fmt.Errorf("%w: UIDs are used up", ErrNotPermitted)
@@ -362,6 +364,22 @@ func (m *Mailbox) raise(uids int, mods uint64) error {
 	return nil
 }
 
+// nextUID is the UID to give next. The caller holds mu.
+func (m *Mailbox) nextUID() UID { return max(m.count.uidNext, m.spent) }
+
+// spend notes, if err says that the change cs did not become known, that its UIDs may be
+// in names on disk: they are given to no other message. The caller holds mu.
+func (m *Mailbox) spend(cs *changeSet, err error) {
+	if err == nil {
+		return
+	}
+	if cs != nil {
+		m.spent = max(m.spent, cs.uidNext)
+	}
+	m.behind = true
+	m.curDirty.Store(true)
+}
+
 // commit makes a change known, which is complete and durable on disk: to the index, then
 // to the columns, then to all that wait. The caller holds mu. If it fails the disk is
 // ahead of what is known: the next synchronisation finds out what it says.
@@ -383,8 +401,8 @@ func commitAll(ms []*Mailbox, css []*changeSet) error {
 		return nil
 	})
 	if err != nil {
-		for _, m := range ms {
-			m.curDirty.Store(true)
+		for i, m := range ms {
+			m.spend(css[i], err)
 		}
 		return err
 	}
@@ -548,7 +566,7 @@ func (m *Mailbox) settleFile() error {
 		return nil
 	}
 	m.file.Clean, m.file.BootID = true, ""
-	m.file.UIDFloor = uint32(m.count.uidNext)
+	m.file.UIDFloor = uint32(m.nextUID())
 	m.file.ModSeqFloor = uint64(m.count.modseq) + 1
 	m.file.Generation++
 	return m.writeFile()

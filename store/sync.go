@@ -72,6 +72,7 @@ type newcomer struct {
 	file  string
 	name  maildir.Name
 	rebas bool // it needs a base of its own
+	of    string // the path of another file with its base
 
 	// what probe finds out
 	ok           bool
@@ -386,8 +387,16 @@ func (m *Mailbox) commitScan(d *difference) error {
 		cs.put = append(cs.put, e)
 		cs.uidNext = e.uid + 1
 	}
-	if renamed {
-		if err := m.s.group.SyncDir(m.path("cur")); err != nil {
+	if !renamed && cs.empty() {
+		return nil
+	}
+	// Other programs do not sync, and a sync of ours may have failed: nobody is told what
+	// a power cut could take back.
+	if err := m.s.group.SyncDir(m.path("cur")); err != nil {
+		return err
+	}
+	if len(d.added) > 0 {
+		if err := m.s.group.SyncDir(m.path("new")); err != nil {
 			return err
 		}
 	}
@@ -412,6 +421,9 @@ func (m *Mailbox) entryOf(l *located, cs *changeSet) entry {
 func (m *Mailbox) adopt(ctx context.Context, fresh []newcomer) (young bool, err error) {
 	slices.SortStableFunc(fresh, func(a, b newcomer) int { return maildir.Compare(a.file, b.file) })
 	m.markDoubles(fresh)
+	if fresh, err = m.buryDoubles(fresh); err != nil {
+		return false, err
+	}
 	for len(fresh) > 0 {
 		if err := ctx.Err(); err != nil {
 			return young, err
@@ -449,24 +461,71 @@ func (m *Mailbox) markDoubles(fresh []newcomer) {
 	}
 	for i, n := range doubtful {
 		p := packBase(n.name.Base, &m.s.hosts)
-		n.rebas = slices.ContainsFunc(doubtful[:i], func(o *newcomer) bool { return o.name.Base == n.name.Base }) ||
-			slices.ContainsFunc(m.cols.ents, func(e entry) bool {
-				return e.base == p && (p.Host != foreignBase || m.cols.foreign[e.uid] == n.name.Base)
-			})
+		k := slices.IndexFunc(m.cols.ents, func(e entry) bool {
+			return e.base == p && (p.Host != foreignBase || m.cols.foreign[e.uid] == n.name.Base)
+		})
+		if k >= 0 {
+			m.double(n, k, doubtful)
+		} else if k = slices.IndexFunc(doubtful[:i], func(o *newcomer) bool { return o.name.Base == n.name.Base }); k >= 0 {
+			m.double(n, len(m.cols.ents)+k, doubtful)
+		}
 	}
+}
+
+// double notes that a newcomer has the base of message k, or past them all of a doubtful
+// newcomer.
+func (m *Mailbox) double(n *newcomer, k int, doubtful []*newcomer) {
+	n.rebas = true
+	if k -= len(m.cols.ents); k >= 0 {
+		n.of = m.path(doubtful[k].sub, doubtful[k].file)
+	} else {
+		n.of = m.path("cur", m.cols.name(&m.cols.ents[len(m.cols.ents)+k], m.tag, &m.s.hosts))
+	}
+}
+
+// buryDoubles moves newcomers to expunged/ that are a second file of one message: a power
+// cut may leave in new/ what had been taken into cur/.
+func (m *Mailbox) buryDoubles(fresh []newcomer) ([]newcomer, error) {
+	kept := fresh[:0]
+	buried := map[string]bool{}
+	for _, n := range fresh {
+		if n.of != "" {
+			same, err := m.sameBytes(m.path(n.sub, n.file), n.of)
+			if same {
+				err = m.s.bury(m.path(n.sub, n.file), filepath.Join(m.a.expungedDir(), n.file))
+				buried[m.path(n.sub)] = true
+			}
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if same {
+				continue
+			}
+		}
+		kept = append(kept, n)
+	}
+	for dir := range buried {
+		if err := m.s.group.SyncDir(dir); err != nil {
+			return nil, err
+		}
+	}
+	return kept, nil
 }
 
 // markByTable does the same for many, by a table of all bases.
 func (m *Mailbox) markByTable(doubtful []*newcomer) {
-	bases := make(map[string]bool, len(m.cols.ents)+len(doubtful))
+	bases := make(map[string]int, len(m.cols.ents)+len(doubtful))
 	var buf []byte
 	for k := range m.cols.ents {
 		buf = m.baseOf(&m.cols.ents[k], buf[:0])
-		bases[string(buf)] = true
+		bases[string(buf)] = k
 	}
-	for _, n := range doubtful {
-		n.rebas = bases[n.name.Base]
-		bases[n.name.Base] = true
+	for i, n := range doubtful {
+		if k, ok := bases[n.name.Base]; ok {
+			m.double(n, k, doubtful)
+		} else {
+			bases[n.name.Base] = len(m.cols.ents) + i
+		}
 	}
 }
 
@@ -513,9 +572,10 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 	if err := m.raise(len(batch), 1); err != nil {
 		return false, err
 	}
-	cs := &changeSet{modseq: m.count.modseq + 1, uidNext: m.count.uidNext, foreign: map[UID]string{}}
+	cs := &changeSet{modseq: m.count.modseq + 1, uidNext: m.nextUID(), foreign: map[UID]string{}}
 	cur := m.path("cur")
 	fromNew := false
+	defer func() { m.spend(cs, err) }()
 	for i := range batch {
 		n := &batch[i]
 		if !n.ok {

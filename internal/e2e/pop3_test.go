@@ -42,7 +42,7 @@ func TestFetchmail(t *testing.T) {
 	const nothing = 1 // exit code: no mail
 	fetchmail := func(want int) string {
 		t.Helper()
-		out, code := c.try("", "fetchmail", "-f", rc, "--nodetach", "--nosyslog", "-v", "--pidfile", filepath.Join(c.home, "pid"))
+		out, code := c.try("", "fetchmail", "-f", rc, "--nodetach", "--nosyslog", "-v", "--invisible", "--pidfile", filepath.Join(c.home, "pid"))
 		if code != want {
 			t.Fatalf("exit code %d, not %d\n%s", code, want, clip(out))
 		}
@@ -108,7 +108,7 @@ account default : kurir
 	sameBodies(t, filesIn(t, filepath.Join(inbox, "new")), sent)
 	for i, r := range restarts {
 		r.do(s)
-		contains(t, c.must("", "mpop", "-C", rc), "no new messages")
+		contains(t, c.must("", "mpop", "-C", rc), "new: no messages")
 		if got := len(filesIn(t, filepath.Join(inbox, "new"))); got != len(sent) {
 			t.Fatalf("%s: %d files of %d messages", r.name, got, len(sent))
 		}

@@ -82,7 +82,7 @@ func newServer(t *testing.T) *server {
 		if s.run != nil && !t.Failed() {
 			s.stop()
 		} else if s.run != nil {
-			t.Logf("the server said:\n%s", s.run.out)
+			t.Logf("the server said:\n%s", clip(s.run.out.String()))
 			s.kill()
 		}
 	})
