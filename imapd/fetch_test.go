@@ -132,7 +132,7 @@ func stored(tb testing.TB, n int) *session {
 }
 
 func benchmarkFetch(b *testing.B, items string) {
-	const n = 20000
+	const n = 5000
 	s := stored(b, n)
 	run := func() {
 		c := &command{args: parser{b: []byte(" 1:* (" + items + ")")}}
@@ -152,3 +152,17 @@ func BenchmarkFetchFlags(b *testing.B) {
 }
 func BenchmarkFetchEnvelope(b *testing.B) { benchmarkFetch(b, "ENVELOPE BODYSTRUCTURE") }
 func BenchmarkFetchBody(b *testing.B)     { benchmarkFetch(b, "BODY.PEEK[]") }
+
+func benchmarkSearch(b *testing.B, keys string) {
+	s := stored(b, 5000)
+	for b.Loop() {
+		if err := s.search(&command{args: parser{b: []byte(" " + keys)}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(5000)*float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+}
+
+func BenchmarkSearchSubject(b *testing.B) { benchmarkSearch(b, "SUBJECT none") }
+func BenchmarkSearchBody(b *testing.B)    { benchmarkSearch(b, "BODY none") }
+func BenchmarkSearchUnseen(b *testing.B)  { benchmarkSearch(b, "UNSEEN") }

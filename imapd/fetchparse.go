@@ -68,6 +68,9 @@ func parseFetch(p *parser) (*fetchRequest, error) {
 			r.items = append(r.items, p.fetchItem(name))
 		}
 	}
+	if len(r.items) == 0 {
+		p.fail("No FETCH items")
+	}
 	if p.peek() == ' ' && len(p.rest()) > 1 {
 		p.sp().list(func() {
 			if p.word("FETCH modifier") != "CHANGEDSINCE" { // RFC 7162 section 3.1.4
@@ -113,11 +116,8 @@ func (p *parser) fetchItem(name string) fetchItem {
 	if strings.HasPrefix(it.label, "BINARY") && it.kind == itemSection {
 		it.kind = itemBinary
 	}
-	from := p.i
 	p.section(&it)
-	if p.err == nil {
-		it.label += string(p.b[from:p.i])
-	}
+	it.label += sectionLabel(&it.section)
 	if it.kind != itemBinarySize && p.take('<') {
 		p.partial(&it)
 	}
@@ -176,6 +176,50 @@ func (p *parser) sectionText(it *fetchItem) {
 		p.fail("Invalid section")
 	}
 	p.need(']')
+}
+
+// sectionLabel gives a section as it stands in the response.
+func sectionLabel(s *imap.FetchItemBodySection) string {
+	b := []byte{'['}
+	for i, n := range s.Part {
+		if i > 0 {
+			b = append(b, '.')
+		}
+		b = appendNumber(b, n)
+	}
+	if len(s.Part) > 0 && s.Specifier != imap.PartSpecifierNone {
+		b = append(b, '.')
+	}
+	b = append(b, s.Specifier...)
+	names := s.HeaderFields
+	if len(names) > 0 {
+		b = append(b, ".FIELDS ("...)
+	} else if names = s.HeaderFieldsNot; len(names) > 0 {
+		b = append(b, ".FIELDS.NOT ("...)
+	}
+	for i, n := range names {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = appendAString(b, n)
+	}
+	if len(names) > 0 {
+		b = append(b, ')')
+	}
+	return string(append(b, ']'))
+}
+
+// appendAString appends s as an atom where it may be one.
+func appendAString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if !atomChar(s[i]) {
+			return appendString(b, s, false)
+		}
+	}
+	if s == "" {
+		return append(b, `""`...)
+	}
+	return append(b, s...)
 }
 
 // partial reads "<origin.octets>"; "<" is behind. The response names the origin only.

@@ -67,8 +67,7 @@ func (s *session) watch(ctx context.Context) error {
 	keepAlive := orDefault(s.srv.KeepAlive, DefaultKeepAlive)
 	for {
 		if err := s.update(true, false); err != nil {
-			s.gone(err)
-			return errors.Join(errGoodbye, err, s.out.flush())
+			return s.lost(err)
 		}
 		if err := s.out.flush(); err != nil {
 			return connError{err}
@@ -80,10 +79,19 @@ func (s *session) watch(ctx context.Context) error {
 		case errors.Is(err, context.DeadlineExceeded):
 			s.out.line("* OK Still here")
 		case err != nil:
-			s.gone(err)
-			return errors.Join(errGoodbye, err, s.out.flush())
+			return s.lost(err)
 		}
 	}
+}
+
+// lost says goodbye in IDLE, where no tagged reply can say what is wrong.
+func (s *session) lost(err error) error {
+	if !s.gone(err) {
+		r := replyTo(err)
+		s.logReply(&command{name: "IDLE"}, r)
+		s.out.line("* BYE [", string(r.Code), "] ", r.Text)
+	}
+	return errors.Join(errGoodbye, err, s.out.flush())
 }
 
 // waitFor waits until the mailbox has moved past what the client was told.

@@ -87,7 +87,11 @@ func (p *parser) rest() []byte { return p.b[p.i:] }
 
 // atomChar reports whether c may stand in an atom (RFC 9051 section 9, ATOM-CHAR).
 func atomChar(c byte) bool {
-	return c > ' ' && c < 0x7f && !bytes.ContainsRune([]byte(`(){%*"\]`), rune(c))
+	switch c {
+	case '(', ')', '{', '%', '*', '"', '\\', ']':
+		return false
+	}
+	return c > ' ' && c < 0x7f
 }
 
 // while takes the bytes for which ok holds; there must be one.

@@ -44,6 +44,7 @@ func (s *session) store(c *command) error {
 	if err := s.update(false, c.uid); err != nil {
 		return err
 	}
+	told := s.view.ModSeq()
 	uids := spanUIDs(s.view.UIDs(), spans)
 	modified, at, err := s.mailbox.Store(s.ctx, uids, storeOps[r.Op], flags, r.unchanged)
 	if err != nil {
@@ -52,7 +53,9 @@ func (s *session) store(c *command) error {
 	if len(modified) > 0 {
 		c.code = s.modifiedCode(modified, c.uid)
 	}
-	s.own = ownChange{at: at, uids: uids}
+	if at > told { // else nothing changed
+		s.own = ownChange{at: at, uids: uids}
+	}
 	if r.Silent && !s.condstore {
 		return nil
 	}
@@ -131,7 +134,7 @@ func (s *session) tellStored(spans []span, modified []store.UID, flags, withUID 
 		if _, ok := slices.BinarySearch(modified, m.UID); ok {
 			return nil
 		}
-		if flags || m.ModSeq == s.own.at {
+		if flags || s.own.has(m) {
 			s.out.set(s.appendFlagFetch(s.out.buf(), m, keywords, flags, withUID))
 		}
 		return s.out.err

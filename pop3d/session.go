@@ -218,6 +218,9 @@ func (s *session) startTLS() error {
 	if err := s.conn.SetReadDeadline(s.started.Add(orDefault(s.srv.LoginTimeout, DefaultLoginTimeout))); err != nil {
 		return err
 	}
+	if err := s.stop.Err(); err != nil { // after the deadline was set: wake has come, or will
+		return err
+	}
 	c := tls.Server(s.conn, s.srv.TLS)
 	s.conn, s.tls = c, true
 	s.reader()

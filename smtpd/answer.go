@@ -63,6 +63,9 @@ func (w *wire) pass(reply string) {
 		}
 	}
 	reply, code = correct(reply, code)
+	if strings.Count(reply, "\n") == 1 {
+		reply = fitLine(reply, 0)
+	}
 	w.count(code)
 	if w.dead {
 		return
@@ -81,7 +84,11 @@ func (w *wire) pass(reply string) {
 // 4.1.1.1), and STARTTLS is offered where it can be had (RFC 3207 section 4).
 func (w *wire) greeting(reply string) string {
 	lines := strings.SplitAfter(reply, "\r\n")
-	first := w.srv.Hostname + " greets " + w.helo + "\r\n"
+	first := w.srv.Hostname + " greets you\r\n"
+	if isASCII(w.helo) { // RFC 6531 section 3.7.4: no other text in a reply to EHLO
+		first = w.srv.Hostname + " greets " + w.helo + "\r\n"
+	}
+	first = fitLine(first, len("250-"))
 	if w.verb == "HELO" {
 		return "250 " + first
 	}
@@ -96,6 +103,19 @@ func (w *wire) greeting(reply string) string {
 	return b.String()
 }
 
+// maxReplyLine is what a client must be able to read, code and line end included
+// (RFC 5321 section 4.5.3.1.5).
+const maxReplyLine = 512
+
+// fitLine cuts a line that ends in CRLF to what may follow n octets. A long address, said
+// again to the client, would be too much.
+func fitLine(line string, n int) string {
+	if len(line) <= maxReplyLine-n {
+		return line
+	}
+	return strings.ToValidUTF8(line[:maxReplyLine-n-len("...\r\n")], "") + "...\r\n"
+}
+
 // correct changes codes of go-smtp that are not the RFCs'. Its texts stay.
 func correct(reply string, code int) (string, int) {
 	switch {
@@ -108,6 +128,8 @@ func correct(reply string, code int) (string, int) {
 		return "501" + reply[3:], 501
 	case strings.HasPrefix(reply, "454 4.7.0 Invalid base64"): // RFC 4954 section 4
 		return "501 5.5.2" + reply[9:], 501
+	case strings.HasPrefix(reply, "235 2.0.0 "): // RFC 4954 section 6
+		return "235 2.7.0" + reply[9:], 235
 	}
 	return reply, code
 }

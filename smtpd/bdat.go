@@ -49,7 +49,7 @@ func (w *wire) receiveChunks(m *incoming) error {
 	for {
 		c := w.chunk
 		w.chunk = nil
-		if m.d.size+c.size > w.srv.MaxSize {
+		if c.size > w.srv.MaxSize-m.d.size {
 			m.tooBig = true
 			return w.discard(c.size)
 		}

@@ -145,6 +145,8 @@ func (w *wire) doStartTLS(arg string) {
 
 // handshake begins TLS within HandshakeTimeout.
 func (w *wire) handshake(t *tls.Conn) error {
+	w.shaking.Store(true)
+	defer w.shaking.Store(false)
 	ctx, cancel := context.WithTimeoutCause(w.ctx, w.srv.HandshakeTimeout, errors.New("took too long"))
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {

@@ -87,7 +87,8 @@ type fakeStore struct {
 	stageErr error
 	writeErr error
 	keepErr  error
-	open     int // staged and not closed
+	takes    time.Duration // what Deliver takes
+	open     int           // staged and not closed
 }
 
 type fakeStaged struct {
@@ -134,10 +135,15 @@ func (m *fakeStaged) Close() error {
 }
 
 func (s *fakeStore) Deliver(_ context.Context, m Staged, targets []Target) (failed []Failure, err error) {
+	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range targets {
-		if err := s.failing[t.Address]; err != nil {
+		err := s.failing[t.Address]
+		if err == nil {
+			err = s.CheckQuota(context.Background(), t.Address, 0)
+		}
+		if err != nil {
 			failed = append(failed, Failure{t, err})
 			continue
 		}
@@ -159,13 +165,13 @@ func (s *fakeStore) CheckQuota(_ context.Context, address string, _ int64) error
 	return nil
 }
 
-func (s *fakeStore) Keep(_ context.Context, m queue.Message, sender string, failed []queue.Failed) error {
+func (s *fakeStore) Keep(ctx context.Context, m queue.Message, sender string, failed []queue.Failed) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range failed {
 		s.kept = append(s.kept, fmt.Sprintf("%s to %s (%s) %v: %s", sender, f.Account, f.Recipient, f.Err, m.(*fakeStaged).String()))
 	}
-	return s.keepErr
+	return errors.Join(s.keepErr, ctx.Err())
 }
 
 // take removes the oldest message of an account.

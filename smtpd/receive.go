@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -125,16 +126,13 @@ func (s *session) deliver(m *incoming) *Reply {
 	if err := m.staged.Prepend(s.trace()); err != nil {
 		return replyTo(err)
 	}
-	targets, full := s.withRoom(m.d.size)
-	// Full mailboxes come first: a message delivered to one target is nobody's to keep.
-	if err := s.keep(m.staged, full); err != nil {
-		return replyTo(err)
-	}
-	failed, err := w.srv.Store.Deliver(w.ctx, m.staged, targets)
+	// The message is whole: the end of the connection must not part its recipients.
+	ctx := context.WithoutCancel(w.ctx)
+	failed, err := w.srv.Store.Deliver(ctx, m.staged, s.targets)
 	if err != nil {
 		return replyTo(err)
 	}
-	if err := s.keep(m.staged, failed); err != nil {
+	if err := s.keep(ctx, m.staged, failed); err != nil {
 		// The client will send it again, and some will have it twice: better than not at all.
 		return replyUnavailable.because(err)
 	}
@@ -142,7 +140,7 @@ func (s *session) deliver(m *incoming) *Reply {
 }
 
 // keep hands those that could not be delivered to on to the retry.
-func (s *session) keep(m Staged, failed []Failure) error {
+func (s *session) keep(ctx context.Context, m Staged, failed []Failure) error {
 	if len(failed) == 0 {
 		return nil
 	}
@@ -153,26 +151,7 @@ func (s *session) keep(m Staged, failed []Failure) error {
 	for _, f := range failed {
 		why = append(why, queue.Failed{Account: f.Address, Recipient: f.Recipient, Err: f.Err})
 	}
-	return w.srv.Retry.Keep(w.ctx, m, s.mail.From.String(), why)
-}
-
-// withRoom parts the targets whose mailbox is full from the others, if there are any
-// others: those that remain must not wait for them.
-func (s *session) withRoom(size int64) (targets []Target, full []Failure) {
-	if len(s.targets) == 1 {
-		return s.targets, nil
-	}
-	for _, t := range s.targets {
-		if err := s.wire.srv.Store.CheckQuota(s.wire.ctx, t.Address, size); err != nil {
-			full = append(full, Failure{t, err})
-			continue
-		}
-		targets = append(targets, t)
-	}
-	if len(targets) == 0 {
-		return s.targets, nil
-	}
-	return targets, full
+	return w.srv.Retry.Keep(ctx, m, s.mail.From.String(), why)
 }
 
 // recipientList logs recipients.

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/emersion/go-smtp"
@@ -127,10 +128,7 @@ func (s *session) resolve(to Path) (accounts []string, err error) {
 	w := s.wire
 	found, err := w.srv.Directory.Resolve(w.ctx, to.String())
 	if err != nil {
-		if r := replyTo(err); r.Text == replyNoRelay.Text && w.run.mode != Inbound {
-			return nil, replyNoRemote.because(err)
-		}
-		return nil, err
+		return nil, w.refuseRecipient(to, err)
 	}
 	if len(found) == 0 {
 		return nil, directory.ErrNoAccount
@@ -149,6 +147,20 @@ func (s *session) resolve(to Path) (accounts []string, err error) {
 		return nil, err
 	}
 	return accounts, nil
+}
+
+// refuseRecipient answers an address that leads nowhere. The directory's advice to the
+// administrator, how to add it, would read oddly below a stranger's attempt.
+func (w *wire) refuseRecipient(to Path, err error) error {
+	switch {
+	case errors.Is(err, directory.ErrNoDomain) && w.run.mode != Inbound:
+		return replyNoRemote.because(errors.New(to.String()))
+	case errors.Is(err, directory.ErrNoDomain):
+		return replyNoRelay.because(errors.New(to.String()))
+	case errors.Is(err, directory.ErrNoAccount):
+		return replyNoUser.because(errors.New(to.String()))
+	}
+	return err
 }
 
 // Data takes the message from the wire. What go-smtp would read of it is only its end.

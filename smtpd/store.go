@@ -34,8 +34,9 @@ type Failure struct {
 // Store takes messages. Errors are those of package store.
 type Store interface {
 	Stage() (Staged, error)
-	// Deliver returns once the targets have the message durably, but those in failed.
-	// With an error none has it.
+	// Deliver returns once the targets have the message durably, but those in failed,
+	// whose mailboxes are full or could not be written while others could: for them the
+	// message can still be kept. With an error none has it.
 	Deliver(ctx context.Context, m Staged, targets []Target) (failed []Failure, err error)
 	// CheckQuota tells whether an account has room for add bytes more.
 	CheckQuota(ctx context.Context, address string, add int64) error

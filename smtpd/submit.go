@@ -205,10 +205,17 @@ func (h *rewriter) endHeader() error {
 	return err
 }
 
+// maxFrom bounds a From field, well below what could hide an address behind more entries
+// than are read of a field.
+const maxFrom = 16 << 10
+
 // mayWriteAs checks every address of a From field. A field in which there is no address,
 // or something that is none, is refused: what we do not understand, another program may.
 func (s *session) mayWriteAs(from string) *Reply {
 	w := s.wire
+	if len(from) > maxFrom {
+		return replyNotYourFrom.because(errors.New("field is too long"))
+	}
 	n := 0
 	for _, a := range message.ParseAddressList(from) {
 		if a.Host == "" { // begin or end of a group
@@ -224,8 +231,31 @@ func (s *session) mayWriteAs(from string) *Reply {
 			return replyNotYourFrom.because(errors.Join(errors.New(address), err))
 		}
 	}
-	if n == 0 {
-		return replyNotYourFrom
+	if ats := countAts(from); n == 0 || n != ats {
+		return replyNotYourFrom.because(fmt.Errorf("%d addresses and %d @", n, ats))
 	}
 	return nil
+}
+
+// countAts counts the @ outside quoted strings and comments (RFC 5322 section 3.2): one
+// for each address, unless there is an address that the reader of the field has skipped,
+// as behind "<a@b>" where a comma should be.
+func countAts(s string) (n int) {
+	quoted, comments := false, 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && (quoted || comments > 0):
+			i++
+		case c == '"' && comments == 0:
+			quoted = !quoted
+		case quoted:
+		case c == '(':
+			comments++
+		case c == ')' && comments > 0:
+			comments--
+		case c == '@' && comments == 0:
+			n++
+		}
+	}
+	return n
 }

@@ -50,6 +50,11 @@ var rewriteTests = []struct{ in, want string }{
 	{"From: alice@local.test, Friends: bob@local.test;\r\n\r\n", "-"},
 	{"From: us: alice@local.test;\r\n\r\n", "From: us: alice@local.test;\r\n" + stamp + "\r\n"},
 	{"From: alice\r\n\r\n", "-"},
+	{"From: <alice@local.test> <bob@local.test>\r\n\r\n", "-"},
+	{"From: alice@local.test bob@local.test\r\n\r\n", "-"},
+	{"From: alice@local.test\vFrom: bob@local.test\r\n\r\n", "-"},
+	{"From: alice@local.test, " + strings.Repeat("g:;", 40_000) + "bob@local.test\r\n\r\n", "-"},
+	{"From: \"b@\\\"c\" (d@e \\( (f@g)) <alice@local.test>\r\n\r\n", "From: \"b@\\\"c\" (d@e \\( (f@g)) <alice@local.test>\r\n" + stamp + "\r\n"},
 	{"From:\r\n\r\n", "-"},
 	{"X: " + strings.Repeat("y", maxHeader) + "\r\n\r\n", "-"},
 }
@@ -120,11 +125,16 @@ func TestLiteral(t *testing.T) {
 	for helo, want := range map[string]string{
 		"mail.example": "mail.example ([192.0.2.1])", "[192.0.2.9]": "[192.0.2.9] ([192.0.2.1])",
 		"bad(name": "[192.0.2.1] ([192.0.2.1])", "-x": "[192.0.2.1] ([192.0.2.1])",
+		"é.example": "[192.0.2.1] ([192.0.2.1])",
 	} {
 		w := &wire{helo: helo, ip: netip.MustParseAddr("192.0.2.1")}
-		if got := w.fromDomain(); got != want {
+		if got := w.fromDomain(false); got != want {
 			t.Errorf("%q: %q", helo, got)
 		}
+	}
+	w := &wire{helo: "é.example", ip: netip.MustParseAddr("192.0.2.1")}
+	if got := w.fromDomain(true); got != "é.example ([192.0.2.1])" {
+		t.Error(got)
 	}
 	if got := literal(netip.MustParseAddr("2001:db8::1")); got != "[IPv6:2001:db8::1]" {
 		t.Error(got)

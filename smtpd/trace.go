@@ -12,8 +12,9 @@ import (
 // randomID is a short name for a session.
 func randomID() string { return strings.ToLower(rand.Text()[:10]) }
 
-// messageID names this transaction in logs and in Received.
-func (s *session) messageID() string { return fmt.Sprintf("%s.%d", s.wire.id, s.wire.messages) }
+// messageID names this transaction in logs and in Received: an Atom, which has no dot
+// (RFC 5321 section 4.4).
+func (s *session) messageID() string { return fmt.Sprintf("%s-%d", s.wire.id, s.wire.messages) }
 
 // trace makes the header lines that final delivery puts in front (RFC 5321 section 4.4).
 // Delivered-To and "for" name a recipient only if there is no other to hide.
@@ -27,7 +28,7 @@ func (s *session) trace() []byte {
 		}
 		b = fmt.Appendf(b, "Delivered-To: %s\r\n", only)
 	}
-	b = fmt.Appendf(b, "Received: from %s\r\n\tby %s with %s id %s", w.fromDomain(), w.srv.Hostname, s.protocol(), s.messageID())
+	b = fmt.Appendf(b, "Received: from %s\r\n\tby %s with %s id %s", w.fromDomain(s.mail.UTF8), w.srv.Hostname, s.protocol(), s.messageID())
 	if only != "" {
 		b = fmt.Appendf(b, "\r\n\tfor <%s>", only)
 	}
@@ -57,10 +58,11 @@ func (s *session) protocol() string {
 }
 
 // fromDomain is the Extended-Domain: the name the client gave, if it is one, and its
-// address. The name is not looked up.
-func (w *wire) fromDomain() string {
+// address. The name is not looked up. One that is not ASCII has no place in the header of
+// a message without SMTPUTF8 (RFC 6531 section 3.7.3).
+func (w *wire) fromDomain(utf8 bool) string {
 	ip := literal(w.ip)
-	if name, ok := parseDomain(w.helo); ok {
+	if name, ok := parseDomain(w.helo); ok && (utf8 || isASCII(name)) {
 		return name + " (" + ip + ")"
 	}
 	return ip + " (" + ip + ")"

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 )
@@ -39,6 +40,7 @@ type wire struct {
 	tls     *tls.Conn   // nil without TLS
 	rolling rollingConn // what renews deadlines below; nil: we do
 	idle    atomic.Bool // waiting for a command: poke may interrupt
+	shaking atomic.Bool // shaking hands for TLS: poke ends it
 	early   func() bool // the client talked before the banner
 
 	in  input
@@ -135,9 +137,13 @@ func (w *wire) abort() {
 	w.raw.Close()
 }
 
-// poke wakes a session that waits for a command, so that it sees the end.
+// poke wakes a session that waits for a command, so that it sees the end. One that is
+// still shaking hands can be told nothing, and is cut off.
 func (w *wire) poke() {
-	if w.idle.Load() {
+	switch {
+	case w.shaking.Load():
+		w.abort()
+	case w.idle.Load():
 		w.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
@@ -260,6 +266,9 @@ func (w *wire) nextLine() (line []byte, fault *Reply, err error) {
 		return nil, nil, err
 	}
 	if fault = lineFault(line); fault != nil {
+		if line == nil && w.sasl {
+			fault = replyAuthLong // RFC 4954 section 4
+		}
 		return nil, fault, nil
 	}
 	return line[:len(line)-2], nil, nil
@@ -287,11 +296,12 @@ func lineFault(line []byte) *Reply {
 }
 
 // rawLine returns the next line with its LF, or nil for one over the bound, whose octets
-// have been thrown away.
+// have been thrown away. All of it must come within IdleTimeout: a client that sends an
+// octet now and then is as idle as one that sends none.
 func (w *wire) rawLine() ([]byte, error) {
 	w.idle.Store(true)
 	defer w.idle.Store(false)
-	skipped := 0
+	skipped, end := 0, time.Now().Add(w.srv.IdleTimeout)
 	for scanned := 0; ; {
 		b := w.in.bytes()
 		if i := bytes.IndexByte(b[scanned:], '\n'); i >= 0 {
@@ -314,7 +324,11 @@ func (w *wire) rawLine() ([]byte, error) {
 			return nil, net.ErrClosed
 		}
 		w.in.small()
-		if err := w.fill(w.srv.IdleTimeout); err != nil {
+		left := time.Until(end)
+		if left <= 0 {
+			return nil, os.ErrDeadlineExceeded
+		}
+		if err := w.fill(left); err != nil {
 			return nil, err
 		}
 	}

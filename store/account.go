@@ -141,7 +141,7 @@ func (a *Account) start(ctx context.Context) (err error) {
 	if err := fsx.MkdirAll(a.s.fs, a.expungedDir(), 0o700); err != nil {
 		return err
 	}
-	if err := a.clearTmp(); err != nil {
+	if err := a.clear(); err != nil {
 		return err
 	}
 	a.ix, err = openIndex(filepath.Join(a.dir, "index.db"))
@@ -200,31 +200,20 @@ func (s *Store) raiseUIDValidity(ctx context.Context, address, dir string, last,
 	return v, fsx.WriteFile(s.fs, filepath.Join(dir, maildir.AccountFileName), f.Format(), 0o600)
 }
 
-// clearTmp removes what an earlier run left half-made in tmp/ of the account's folders:
-// temporary files of kurir's own, and mailboxes that were being made.
-func (a *Account) clearTmp() error {
-	names, err := a.s.fs.ReadNames(filepath.Join(a.dir, "tmp"))
+// clear removes what an earlier run left half-made in the account's own folder; mailboxes
+// see to theirs when they are opened.
+func (a *Account) clear() error {
+	err := a.s.clearTmp(filepath.Join(a.dir, "tmp"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return a.s.fs.Mkdir(filepath.Join(a.dir, "tmp"), 0o700)
+		err = a.s.fs.Mkdir(filepath.Join(a.dir, "tmp"), 0o700)
 	}
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		if ownTemp(n) {
-			if err := fsx.RemoveAll(a.s.fs, filepath.Join(a.dir, "tmp", n)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// tmpPrefix begins the names that kurir makes in tmp/.
-const tmpPrefix = "kurir-"
-
-func ownTemp(name string) bool {
-	return len(name) > len(tmpPrefix) && name[:len(tmpPrefix)] == tmpPrefix
+	l := a.s.quotaLock(a.address) // maildirsize may be written just now
+	l.Lock()
+	defer l.Unlock()
+	return a.s.clearTemp(a.dir)
 }
 
 // mailbox opens the mailbox in the directory dir, or finds it open, and counts the
@@ -448,11 +437,15 @@ func (a *Account) checkIndex(ctx context.Context) error {
 		defer m.mu.Unlock()
 	}
 	a.s.log.Warn("the index was removed or replaced and is made anew", "account", a.address)
+	for _, m := range all {
+		m.state.Lock()
+		m.key, m.voidIx = 0, true
+		m.state.Unlock()
+	}
 	if err := a.replaceIndex(); err != nil {
 		return err
 	}
 	for _, m := range all {
-		m.key, m.voidIx = 0, true
 		if !m.cols.loaded {
 			if err := m.rebuild(ctx); err != nil {
 				return err

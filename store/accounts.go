@@ -21,8 +21,8 @@ func (s *Store) CreateAccount(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.fs.Stat(dir); err == nil {
-		return ErrAccountExists
+	if _, err := s.fs.Stat(dir); err == nil { // perhaps only since a sync failed
+		return errors.Join(ErrAccountExists, s.group.SyncDir(filepath.Dir(dir)))
 	}
 	tmp := filepath.Join(s.stageDir(), "account-"+randomHex(8))
 	err = s.makeAccount(ctx, address, tmp)
@@ -95,7 +95,7 @@ func (s *Store) RenameAccount(ctx context.Context, old, new string) error {
 			}
 			return err
 		}
-		return errors.Join(s.group.SyncDir(filepath.Dir(to)), s.group.SyncDir(filepath.Dir(from)))
+		return s.syncMoved(from, to)
 	})
 }
 
@@ -117,12 +117,21 @@ func (s *Store) RemoveAccount(ctx context.Context, address string, purge bool) (
 		if err := s.fs.Rename(from, movedTo); err != nil {
 			return err
 		}
-		return errors.Join(s.group.SyncDir(removed), s.group.SyncDir(filepath.Dir(from)))
+		return s.syncMoved(from, movedTo)
 	})
 	if err != nil || !purge {
 		return movedTo, err
 	}
 	return "", kindOf(fsx.RemoveAll(s.fs, movedTo))
+}
+
+// syncMoved makes the move of an account's folder durable, or undoes it: a later sync of
+// the old place alone would lose the account.
+func (s *Store) syncMoved(from, to string) error {
+	if err := s.group.SyncDir(filepath.Dir(to)); err != nil {
+		return errors.Join(err, s.fs.RenameNoReplace(to, from))
+	}
+	return s.group.SyncDir(filepath.Dir(from))
 }
 
 // trim keeps a part of a name short enough to be part of another.

@@ -14,7 +14,7 @@ import (
 func openBench(b *testing.B, n int) (*Store, *Account, *Mailbox) {
 	b.Helper()
 	ctx := context.Background()
-	s, err := Open(ctx, Options{Dir: b.TempDir(), Hostname: "host.test"})
+	s, err := Open(ctx, Options{Dir: b.TempDir(), Hostname: "host.test", NoWatch: os.Getenv("NOWATCH") != ""})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -226,8 +226,8 @@ func (r *expandReader) Read(p []byte) (int, error) {
 }
 
 // measure reads a whole file and says how many bytes it has, and how many on the wire:
-// said, if that is one of the two ways to serve it; else as many as it has, if its first
-// line ends in CRLF; else each LF counts double.
+// as many, if that is said or its first line ends in CRLF, which no file stored with LF
+// alone has; else each LF counts double.
 func measure(f fsx.File, said int64) (stored, wire int64, err error) {
 	buf := sectionPool.Get().(*[]byte)
 	defer sectionPool.Put(buf)
@@ -251,7 +251,7 @@ func measure(f fsx.File, said int64) (stored, wire int64, err error) {
 			return 0, 0, err
 		}
 	}
-	if said == stored || said != stored+lfs && crlf {
+	if said == stored || crlf {
 		return stored, stored, nil
 	}
 	return stored, stored + lfs, nil

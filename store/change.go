@@ -22,7 +22,14 @@ func (m *Mailbox) Store(ctx context.Context, uids []UID, op FlagOp, f FlagSet, u
 		if err != nil {
 			return err
 		}
-		modified, err = m.storeFlags(sorted(uids), op, bits, unchangedSince)
+		todo := sorted(uids)
+		err = m.again(ctx, func() (lost bool, err error) {
+			var mod []UID
+			mod, todo, err = m.storeFlags(todo, op, bits, unchangedSince)
+			modified = append(modified, mod...)
+			return len(todo) > 0, err
+		})
+		slices.Sort(modified)
 		at = m.count.modseq
 		return err
 	})
@@ -36,10 +43,38 @@ func (m *Mailbox) change(ctx context.Context, f func() error) error {
 	if err := m.goneErr(); err != nil {
 		return err
 	}
-	if err := m.loadOrRebuild(ctx); err != nil {
+	if err := m.catchUp(ctx); err != nil {
 		return kindOf(err)
 	}
+	m.beforeOwnChange()
 	return kindOf(f())
+}
+
+// catchUp makes the columns say what is on disk, as far as an earlier failure left them
+// behind. The caller holds mu.
+func (m *Mailbox) catchUp(ctx context.Context) error {
+	if err := m.loadOrRebuild(ctx); err != nil {
+		return err
+	}
+	if m.behind {
+		return m.takeIn(ctx)
+	}
+	return nil
+}
+
+// again runs f, and up to twice more while it meets files that are no longer where the
+// columns say: another program was quicker, and cur/ is read first.
+func (m *Mailbox) again(ctx context.Context, f func() (lost bool, err error)) error {
+	for try := 0; ; try++ {
+		lost, err := f()
+		if err != nil || !lost || try == 2 {
+			return err
+		}
+		m.curDirty.Store(true)
+		if err := m.takeIn(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 func sorted(uids []UID) []UID {
@@ -78,11 +113,19 @@ func (m *Mailbox) flagBits(f FlagSet, create bool) (Flags, error) {
 		}
 	}
 	if next == m.keywords {
+		if bits&^systemFlags != 0 && m.kwLoose {
+			if err := m.s.group.SyncDir(m.path()); err != nil {
+				return 0, err
+			}
+			m.kwLoose = false
+		}
 		return bits, nil
 	}
 	if err := fsx.WriteFile(m.s.fs, m.path(maildir.KeywordsFile), next.Format(), 0o600); err != nil {
+		m.kwLoose = true // it may be there all the same, to be read again
 		return 0, err
 	}
+	m.kwLoose = false
 	m.state.Lock()
 	defer m.state.Unlock()
 	m.keywords = next
@@ -100,7 +143,9 @@ func (m *Mailbox) usedKeywords() maildir.Flags {
 	return maildir.Flags(all)
 }
 
-func (m *Mailbox) storeFlags(uids []UID, op FlagOp, bits Flags, unchangedSince ModSeq) (modified []UID, err error) {
+// storeFlags changes flags. It lists the messages that the condition leaves alone, and
+// those whose files were not found.
+func (m *Mailbox) storeFlags(uids []UID, op FlagOp, bits Flags, unchangedSince ModSeq) (modified, lost []UID, err error) {
 	cs := &changeSet{}
 	i := 0
 	for _, uid := range uids {
@@ -126,22 +171,22 @@ func (m *Mailbox) storeFlags(uids []UID, op FlagOp, bits Flags, unchangedSince M
 		}
 	}
 	if len(cs.put) == 0 {
-		return modified, nil
+		return modified, nil, nil
 	}
 	if err := m.raise(0, 1); err != nil {
-		return modified, err
+		return modified, nil, err
 	}
 	cs.modseq = m.count.modseq + 1
-	err = m.renameFlags(cs)
+	lost, err = m.renameFlags(cs)
 	if len(cs.put) == 0 {
-		return modified, err
+		return modified, lost, err
 	}
 	if serr := m.s.group.SyncDir(m.path("cur")); serr != nil {
-		m.curDirty.Store(true)
-		return modified, errors.Join(err, serr)
+		m.spend(nil, serr)
+		return modified, nil, errors.Join(err, serr)
 	}
 	m.ownCurChange()
-	return modified, errors.Join(err, m.commit(cs))
+	return modified, lost, errors.Join(err, m.commit(cs))
 }
 
 // seek gives the entry of uid, looking from *i on.
@@ -160,37 +205,43 @@ func (m *Mailbox) seek(i *int, uid UID) *entry {
 }
 
 // renameFlags renames the messages of cs.put to what their flags are now; those that
-// could not be are taken out of it. ENOENT is a race lost against another program: the
-// next synchronisation finds out.
-func (m *Mailbox) renameFlags(cs *changeSet) error {
-	cur := m.path("cur") + "/"
+// could not be are taken out of it. Those that were not found are listed: a race lost
+// against another program.
+func (m *Mailbox) renameFlags(cs *changeSet) (lost []UID, err error) {
 	done := cs.put[:0]
-	var err error
+	cur, err := fsx.OpenDir(m.s.fs, m.path("cur"))
+	if err != nil {
+		cs.put = done
+		return nil, err
+	}
+	defer cur.Close()
 	i := 0
 	for k := range cs.put {
 		n := cs.put[k]
 		if e := m.seek(&i, n.uid); err == nil {
 			foreign := m.cols.foreign[n.uid]
-			rerr := m.s.fs.Rename(cur+entryName(e, foreign, m.tag, &m.s.hosts), cur+entryName(&n, foreign, m.tag, &m.s.hosts))
+			rerr := cur.Rename(entryName(e, foreign, m.tag, &m.s.hosts), entryName(&n, foreign, m.tag, &m.s.hosts))
 			switch {
 			case rerr == nil:
 				n.modseq = cs.modseq
 				done = append(done, n)
 			case errors.Is(rerr, fs.ErrNotExist):
+				lost = append(lost, n.uid)
 				m.curDirty.Store(true)
 			default:
 				err = rerr
+				m.spend(nil, err)
 			}
 		}
 	}
 	cs.put = done
-	return err
+	return lost, err
 }
 
 // Expunge removes those of the messages that have the flag Deleted; nil means of all. It
 // gives the UIDs of those removed.
 func (m *Mailbox) Expunge(ctx context.Context, uids []UID) (gone []UID, err error) {
-	err = m.change(ctx, func() error {
+	return m.removeAll(ctx, func() []UID {
 		var del []UID
 		if uids == nil {
 			for i := range m.cols.ents {
@@ -198,41 +249,48 @@ func (m *Mailbox) Expunge(ctx context.Context, uids []UID) (gone []UID, err erro
 					del = append(del, m.cols.ents[i].uid)
 				}
 			}
-		} else {
-			i := 0
-			for _, uid := range sorted(uids) {
-				if e := m.seek(&i, uid); e != nil && e.flags&Deleted != 0 {
-					del = append(del, uid)
-				}
+			return del
+		}
+		i := 0
+		for _, uid := range sorted(uids) {
+			if e := m.seek(&i, uid); e != nil && e.flags&Deleted != 0 {
+				del = append(del, uid)
 			}
 		}
-		gone, err = m.remove(del)
-		return err
+		return del
 	})
+}
+
+// removeAll removes the messages that choose lists.
+func (m *Mailbox) removeAll(ctx context.Context, choose func() []UID) (gone []UID, err error) {
+	err = m.change(ctx, func() error {
+		return m.again(ctx, func() (bool, error) {
+			del, lost, err := m.remove(choose())
+			gone = append(gone, del...)
+			return lost, err
+		})
+	})
+	slices.Sort(gone)
 	return gone, err
 }
 
 // Remove removes messages, whatever their flags. It gives the UIDs of those removed.
 func (m *Mailbox) Remove(ctx context.Context, uids []UID) (gone []UID, err error) {
-	err = m.change(ctx, func() error {
-		gone, err = m.remove(sorted(uids))
-		return err
-	})
-	return gone, err
+	return m.removeAll(ctx, func() []UID { return sorted(uids) })
 }
 
-// remove moves messages to expunged/: other views still read them there.
-func (m *Mailbox) remove(uids []UID) ([]UID, error) {
+// remove moves messages to expunged/: other views still read them there. It says whether
+// it did not find the files of some.
+func (m *Mailbox) remove(uids []UID) (gone []UID, lost bool, err error) {
 	if len(uids) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	if err := m.raise(0, 1); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	cs := &changeSet{modseq: m.count.modseq + 1, graves: map[UID]string{}}
 	cur, pit := m.path("cur"), m.a.expungedDir()
 	var bytes int64
-	var err error
 	i := 0
 	for _, uid := range uids {
 		e := m.seek(&i, uid)
@@ -246,35 +304,42 @@ func (m *Mailbox) remove(uids []UID) ([]UID, error) {
 			cs.graves[uid] = grave
 		case errors.Is(err, fs.ErrNotExist): // gone already, or renamed by another program
 			m.curDirty.Store(true)
-			err = nil
+			lost, err = true, nil
 			continue
 		}
 		if err != nil {
+			m.spend(nil, err)
 			break
 		}
 		cs.del = append(cs.del, uid)
 		bytes += int64(e.stored)
 	}
 	if len(cs.del) == 0 {
-		return nil, err
+		return nil, lost, err
 	}
 	for _, d := range []string{pit, cur} {
 		if serr := m.s.group.SyncDir(d); serr != nil {
-			m.curDirty.Store(true)
-			return nil, errors.Join(err, serr)
+			m.spend(nil, serr)
+			return nil, false, errors.Join(err, serr)
 		}
 	}
 	m.ownCurChange()
 	m.a.addUse(-bytes, -int64(len(cs.del)))
 	if cerr := m.commit(cs); cerr != nil {
-		return nil, errors.Join(err, cerr)
+		return nil, false, errors.Join(err, cerr)
 	}
-	return cs.del, err
+	return cs.del, lost, err
 }
 
 // bury moves a file to expunged/, or removes it where there is no room for that.
 func (s *Store) bury(path, grave string) error {
-	err := s.fs.Rename(path, grave)
+	err := s.fs.RenameNoReplace(path, grave)
+	if errors.Is(err, fs.ErrExist) {
+		// Of two links to one file a rename would leave both.
+		if err = s.fs.Remove(grave); err == nil || errors.Is(err, fs.ErrNotExist) {
+			err = s.fs.RenameNoReplace(path, grave)
+		}
+	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -318,7 +383,7 @@ func (m *Mailbox) appendAll(msgs []Appending, bytes int64) ([]UID, error) {
 	if err := m.raise(len(msgs), 1); err != nil {
 		return nil, err
 	}
-	cs := &changeSet{modseq: m.count.modseq + 1, uidNext: m.count.uidNext}
+	cs := &changeSet{modseq: m.count.modseq + 1, uidNext: m.nextUID()}
 	var done []string
 	cur := m.path("cur")
 	for i := range msgs {
@@ -326,26 +391,27 @@ func (m *Mailbox) appendAll(msgs []Appending, bytes int64) ([]UID, error) {
 		e := entry{uid: cs.uidNext, modseq: cs.modseq, flags: bits[i], stored: uint32(st.stored), wire: uint32(st.wire), date: dateOf(st.date)}
 		to := m.newName(cur, &e, cs)
 		if err := m.s.take(st, to); err != nil {
-			return nil, m.undo(done, err)
+			return nil, m.undo(cs, notTaken(done, to, err), err)
 		}
 		done = append(done, to)
 		cs.put = append(cs.put, e)
 		cs.uidNext++
 	}
 	if err := m.s.group.SyncDir(cur); err != nil {
-		return nil, m.undo(done, err)
+		return nil, m.undo(cs, done, err)
 	}
 	m.ownCurChange()
-	m.a.addUse(bytes, int64(len(msgs)))
 	if err := m.commit(cs); err != nil {
-		return nil, err
+		return nil, m.undo(cs, done, err)
 	}
+	m.a.addUse(bytes, int64(len(msgs)))
 	return uidsOf(cs.put), nil
 }
 
 // newName gives e a new base and the path of its file in cur.
 func (m *Mailbox) newName(cur string, e *entry, cs *changeSet) string {
 	base := m.s.bases.Next()
+	m.topSeq, _ = m.s.bases.Seq(base)
 	e.base = packBase(base, &m.s.hosts)
 	if e.base.Host == foreignBase {
 		if cs.foreign == nil {
@@ -356,11 +422,21 @@ func (m *Mailbox) newName(cur string, e *entry, cs *changeSet) string {
 	return filepath.Join(cur, entryName(e, base, m.tag, &m.s.hosts))
 }
 
-// undo removes files that nobody has been told of.
-func (m *Mailbox) undo(paths []string, err error) error {
+// notTaken adds the file that could not be made to those to remove: a call may fail and
+// have been carried out all the same. One that was there before is another's.
+func notTaken(paths []string, path string, err error) []string {
+	if errors.Is(err, fs.ErrExist) {
+		return paths
+	}
+	return append(paths, path)
+}
+
+// undo removes the files of a change that nobody has been told of.
+func (m *Mailbox) undo(cs *changeSet, paths []string, err error) error {
 	for _, p := range paths {
 		if rerr := m.s.fs.Remove(p); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
 			err = errors.Join(err, rerr)
+			m.spend(cs, rerr)
 		}
 	}
 	m.curDirty.Store(true)
@@ -376,6 +452,12 @@ func (s *Store) take(st *Staged, path string) error {
 	if err == nil {
 		st.path = ""
 		st.err = errTaken
+		return nil
+	}
+	if linkRefused(err) { // another file system: Close removes what was copied
+		if err = s.linkOrCopy(st.path, path); err == nil {
+			st.err = errTaken
+		}
 	}
 	return err
 }

@@ -29,6 +29,8 @@ type transfer struct {
 	made     []string
 	bytes    int64
 	mapped   map[Flags]Flags
+	lost     []UID // their files were not found
+	last     bool  // those are left out
 }
 
 func (m *Mailbox) transfer(ctx context.Context, uids []UID, to *Mailbox, run func(*transfer, []*entry) error) (CopyResult, error) {
@@ -40,24 +42,40 @@ func (m *Mailbox) transfer(ctx context.Context, uids []UID, to *Mailbox, run fun
 		if err := b.goneErr(); err != nil {
 			return CopyResult{}, err
 		}
-		if err := b.loadOrRebuild(ctx); err != nil {
+		if err := b.catchUp(ctx); err != nil {
 			return CopyResult{}, kindOf(err)
 		}
+		b.beforeOwnChange()
 	}
-	var ents []*entry
+	res := CopyResult{UIDValidity: to.file.UIDValidity}
+	todo, try := sorted(uids), 0
+	err := m.again(ctx, func() (bool, error) {
+		t := &transfer{src: m, dst: to, last: try == 2}
+		try++
+		ents := m.entries(todo)
+		if len(ents) == 0 {
+			return false, nil
+		}
+		err := run(t, ents)
+		res.Source, res.Dest = append(res.Source, t.res.Source...), append(res.Dest, t.res.Dest...)
+		if len(t.res.Source) > 0 {
+			todo = t.lost // the others are where they should be
+		}
+		return len(t.lost) > 0, err
+	})
+	return res, kindOf(err)
+}
+
+// entries gives copies of the entries of those messages that are there.
+func (m *Mailbox) entries(uids []UID) (ents []*entry) {
 	i := 0
-	for _, uid := range sorted(uids) {
+	for _, uid := range uids {
 		if e := m.seek(&i, uid); e != nil {
 			c := *e
 			ents = append(ents, &c)
 		}
 	}
-	t := &transfer{src: m, dst: to, res: CopyResult{UIDValidity: to.file.UIDValidity}}
-	if len(ents) == 0 {
-		return t.res, nil
-	}
-	err := run(t, ents)
-	return t.res, kindOf(err)
+	return ents
 }
 
 // lockBoth takes both mailbox locks, always in the same order.
@@ -104,7 +122,7 @@ func (t *transfer) begin(n int) error {
 	if err := t.dst.raise(n, 2); err != nil {
 		return err
 	}
-	t.in = &changeSet{modseq: t.dst.count.modseq + 1, uidNext: t.dst.count.uidNext, foreign: map[UID]string{}}
+	t.in = &changeSet{modseq: t.dst.count.modseq + 1, uidNext: t.dst.nextUID(), foreign: map[UID]string{}}
 	return nil
 }
 
@@ -142,7 +160,7 @@ func (t *transfer) copy(ents []*entry) error {
 	s := t.src.s
 	fail := func(err error) error {
 		t.res.Source, t.res.Dest = nil, nil
-		return t.dst.undo(t.made, err)
+		return t.dst.undo(t.in, t.made, err)
 	}
 	for _, e := range ents {
 		n, path, err := t.target(e, cur)
@@ -152,13 +170,18 @@ func (t *transfer) copy(ents []*entry) error {
 		err = s.linkOrCopy(filepath.Join(from, t.src.cols.name(e, t.src.tag, &s.hosts)), path)
 		if errors.Is(err, fs.ErrNotExist) {
 			t.src.curDirty.Store(true)
+			t.lost = append(t.lost, e.uid)
 			continue
 		}
 		if err != nil {
+			t.made = notTaken(t.made, path, err)
 			return fail(err)
 		}
 		t.made = append(t.made, path)
 		t.done(e, n)
+	}
+	if len(t.lost) > 0 && !t.last {
+		return fail(nil)
 	}
 	if len(t.in.put) == 0 {
 		return nil
@@ -167,11 +190,10 @@ func (t *transfer) copy(ents []*entry) error {
 		return fail(err)
 	}
 	t.dst.ownCurChange()
-	t.dst.a.addUse(t.bytes, int64(len(t.in.put)))
 	if err := t.dst.commit(t.in); err != nil {
-		t.res.Source, t.res.Dest = nil, nil
-		return err
+		return fail(err)
 	}
+	t.dst.a.addUse(t.bytes, int64(len(t.in.put)))
 	return nil
 }
 
@@ -196,12 +218,16 @@ func (t *transfer) move(ents []*entry) error {
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			t.src.curDirty.Store(true)
+			t.lost = append(t.lost, e.uid)
 			continue
 		}
 		if err != nil {
 			failed = err
+			t.src.spend(nil, err)
+			t.dst.spend(t.in, err)
 			break
 		}
+		t.made = append(t.made, path)
 		t.out.del = append(t.out.del, e.uid)
 		t.done(e, n)
 	}
@@ -211,16 +237,31 @@ func (t *transfer) move(ents []*entry) error {
 	return errors.Join(failed, t.commitMove(from, cur))
 }
 
+// moveBack undoes the renames of a move whose destination could not be made durable: a
+// later sync of the source alone would lose the messages.
+func (t *transfer) moveBack(from, cur string) (err error) {
+	s := t.src.s
+	for i, path := range t.made {
+		if e, ok := t.src.cols.get(t.res.Source[i]); ok {
+			err = errors.Join(err, s.fs.RenameNoReplace(path, filepath.Join(from, t.src.cols.name(e, t.src.tag, &s.hosts))))
+		}
+	}
+	return errors.Join(err, s.group.SyncDir(from), s.group.SyncDir(cur))
+}
+
 // commitMove makes a move durable, the destination before the source, and known.
 func (t *transfer) commitMove(from, cur string) error {
 	dirs := []string{cur, from}
 	if t.src == t.dst {
 		dirs = dirs[:1]
 	}
-	for _, d := range dirs {
+	for i, d := range dirs {
 		if err := t.src.s.group.SyncDir(d); err != nil {
-			t.src.curDirty.Store(true)
-			t.dst.curDirty.Store(true)
+			if i == 0 && t.src != t.dst {
+				err = errors.Join(err, t.moveBack(from, cur))
+			}
+			t.src.spend(nil, err)
+			t.dst.spend(t.in, err)
 			t.res.Source, t.res.Dest = nil, nil
 			return err
 		}

@@ -2,14 +2,17 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"kurir/internal/fsx"
 	"kurir/internal/fsx/fsxtest"
 )
 
@@ -85,11 +88,18 @@ type script struct {
 	states []*promises // by the number of marks
 	boxes  int
 	texts  int
+
+	fs   fsx.FS      // nil: rec
+	dead func() bool // nil: never; true once the process counts as killed
 }
+
+// died is the panic that ends a script whose process was killed.
+type died struct{}
 
 func (w *script) step(label string, do func()) {
 	w.t.Helper()
 	do()
+	w.alive()
 	w.rec.Mark(label)
 	w.states = append(w.states, w.now.clone())
 	if w.t.Failed() {
@@ -97,16 +107,35 @@ func (w *script) step(label string, do func()) {
 	}
 }
 
+// alive ends the script if the process has been killed: what happened since is as if it
+// had not.
+func (w *script) alive() {
+	if w.dead != nil && w.dead() {
+		panic(died{})
+	}
+}
+
 func (w *script) must(err error) {
 	w.t.Helper()
 	if err != nil {
+		w.alive()
 		w.t.Fatal(err)
 	}
 }
 
+func (w *script) errorf(format string, args ...any) {
+	w.t.Helper()
+	w.alive()
+	w.t.Errorf(format, args...)
+}
+
 func (w *script) open() {
 	w.t.Helper()
-	s, err := Open(w.ctx, Options{Dir: w.dir, FS: w.rec, Hostname: "host.test", BootID: "boot-1", Now: ahead, NoWatch: true})
+	fs := w.fs
+	if fs == nil {
+		fs = w.rec
+	}
+	s, err := Open(w.ctx, Options{Dir: w.dir, FS: fs, Hostname: "host.test", BootID: "boot-1", Now: ahead, NoWatch: true})
 	w.must(err)
 	w.s = s
 }
@@ -163,7 +192,7 @@ func (w *script) deliverNow(text string, flags Flags, targets []string) {
 	}
 	failed, err := w.s.Deliver(w.ctx, m, ts)
 	if err != nil || len(failed) > 0 {
-		w.t.Errorf("deliver: %v %v", failed, err)
+		w.errorf("deliver: %v %v", failed, err)
 		return
 	}
 	for _, t := range ts {
@@ -180,27 +209,40 @@ func (w *script) deliverAtOnce(n int, targets ...string) {
 	w.step("deliver at once", func() {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
+		var errs []error
+		var texts []string
 		for range n {
 			text := w.text()
+			texts = append(texts, text)
 			wg.Go(func() {
-				m := w.stage(text)
-				defer m.Close()
+				m, err := w.s.Stage()
+				if err == nil {
+					_, err = m.Write([]byte(text))
+				}
 				var ts []Target
 				for _, t := range targets {
 					ts = append(ts, Target{Address: t})
 				}
-				if failed, err := w.s.Deliver(w.ctx, m, ts); err != nil || failed != nil {
-					w.t.Errorf("deliver: %v %v", failed, err)
+				var failed []TargetError
+				if err == nil {
+					failed, err = w.s.Deliver(w.ctx, m, ts)
+					m.Close()
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				for _, t := range targets {
-					b := w.now.find(t, "INBOX")
-					b.msgs = append(b.msgs, promise{text: text})
+				if err != nil || failed != nil {
+					errs = append(errs, fmt.Errorf("deliver: %v %v", failed, err))
 				}
 			})
 		}
 		wg.Wait()
+		w.must(errors.Join(errs...))
+		for _, t := range targets {
+			for _, text := range texts {
+				b := w.now.find(t, "INBOX")
+				b.msgs = append(b.msgs, promise{text: text})
+			}
+		}
 	})
 }
 
@@ -234,10 +276,10 @@ func (w *script) look(account string, names ...string) {
 // learn compares a mailbox with what was promised of it and notes what is told now.
 func (w *script) learn(b *box, g *gotBox) {
 	if g == nil {
-		w.t.Fatalf("no mailbox %s", b.name)
+		w.must(fmt.Errorf("no mailbox %s", b.name))
 	}
 	if b.id != "" && (b.id != g.id || b.validity != g.validity) || g.next < b.next || g.modseq < b.modseq || len(g.msgs) != len(b.msgs) {
-		w.t.Errorf("%s: got %+v\npromised %+v", b.name, g, b)
+		w.errorf("%s: got %+v\npromised %+v", b.name, g, b)
 	}
 	b.id, b.validity, b.next, b.modseq = g.id, g.validity, g.next, g.modseq
 	for _, m := range g.msgs {
@@ -246,7 +288,7 @@ func (w *script) learn(b *box, g *gotBox) {
 			k = slices.IndexFunc(b.msgs, func(p promise) bool { return p.uid == 0 && p.text == m.text })
 		}
 		if k < 0 || b.msgs[k].text != m.text || b.msgs[k].flags != m.flags {
-			w.t.Errorf("%s: got %+v\npromised %+v", b.name, m, b.msgs)
+			w.errorf("%s: got %+v\npromised %+v", b.name, m, b.msgs)
 			continue
 		}
 		b.msgs[k].uid, b.msgs[k].date = m.uid, m.date
@@ -283,7 +325,7 @@ func (w *script) store(account, name string, op FlagOp, f FlagSet, at ...int) {
 			modified, seq, err := m.Store(w.ctx, b.uids(at), op, f, NoModSeq)
 			w.must(err)
 			if modified != nil {
-				w.t.Errorf("modified %v", modified)
+				w.errorf("modified %v", modified)
 			}
 			b.modseq = max(b.modseq, seq)
 			for _, i := range at {
@@ -322,7 +364,7 @@ func (w *script) copy(move bool, account, from, to string, at ...int) {
 				r, err := run(w.ctx, b.uids(at), n)
 				w.must(err)
 				if len(r.Dest) != len(at) {
-					w.t.Errorf("%d of %d messages", len(r.Dest), len(at))
+					w.errorf("%d of %d messages", len(r.Dest), len(at))
 				}
 				for i, uid := range r.Source {
 					k := slices.IndexFunc(b.msgs, func(p promise) bool { return p.uid == uid })
@@ -345,7 +387,7 @@ func (w *script) expunge(account, name string) {
 			gone, err := m.Expunge(w.ctx, nil)
 			w.must(err)
 			if len(gone) == 0 {
-				w.t.Error("nothing was expunged")
+				w.errorf("nothing was expunged")
 			}
 			b.msgs = slices.DeleteFunc(b.msgs, func(p promise) bool { return slices.Contains(gone, p.uid) })
 		})
@@ -432,8 +474,8 @@ func (w *script) restart() {
 	w.open()
 }
 
-// record runs the whole script.
-func record(t testing.TB) *script {
+// newScript makes a script over a Recorder over a new directory.
+func newScript(t testing.TB) *script {
 	dir := memDir(t)
 	rec, err := fsxtest.NewRecorder(dir, fsxtest.Database{Name: indexOf(t, alice), Lazy: true},
 		fsxtest.Database{Name: indexOf(t, bob), Lazy: true}, fsxtest.Database{Name: indexOf(t, robert), Lazy: true})
@@ -443,12 +485,15 @@ func record(t testing.TB) *script {
 	w := &script{t: t, ctx: context.Background(), rec: rec, dir: dir,
 		now: &promises{map[string]bool{}, map[int]*box{}, map[string][]string{}}}
 	w.states = append(w.states, w.now.clone())
+	return w
+}
+
+func (w *script) run() {
 	w.open()
 	w.first()
 	w.restart()
 	w.second()
 	w.step("clean stop", func() { w.must(w.s.Close()) })
-	return w
 }
 
 // first has every operation once in a fresh account.
@@ -503,4 +548,73 @@ func (w *script) second() {
 	w.store(robert, "INBOX", AddFlags, FlagSet{Flags: Deleted}, 0)
 	w.expunge(robert, "INBOX")
 	w.append(robert, "INBOX", 1, FlagSet{})
+}
+
+// random does n operations of which the seed decides.
+func (w *script) random(seed uint64, n int) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	w.createAccount(alice)
+	w.createAccount(bob)
+	for range n {
+		w.randomStep(rnd)
+	}
+}
+
+func (w *script) randomStep(rnd *rand.Rand) {
+	names := w.names(alice)
+	name, other := names[rnd.IntN(len(names))], names[rnd.IntN(len(names))]
+	set := FlagSet{Flags: Flags(rnd.IntN(8)) | Deleted*Flags(rnd.IntN(2)), Keywords: []string{"one", "two", "three", "four"}[:rnd.IntN(5)]}
+	at := w.told(name, rnd)
+	switch k := rnd.IntN(20); {
+	case k < 3:
+		w.deliver(set.Flags, alice)
+	case k == 3 && name != "INBOX":
+		w.deliver(0, alice, bob, alice+"/"+name)
+	case k == 4 && len(names) < 12:
+		w.create(alice, fmt.Sprintf("%s/%d", other, w.boxes))
+	case k == 5 && name != "INBOX" && !strings.HasPrefix(other, name):
+		if to := fmt.Sprintf("%s/%d", other, w.texts); w.now.find(alice, to) == nil {
+			w.rename(alice, name, to)
+		}
+	case k == 6 && name != "INBOX" && len(names) > 5:
+		w.delete(alice, name)
+	case k == 7:
+		w.append(alice, name, 1+rnd.IntN(3), set)
+	case k < 10:
+		w.look(alice, name)
+	case k == 10 && rnd.IntN(3) == 0:
+		w.restart()
+	case len(at) == 0:
+		w.append(alice, name, 1, set)
+	case k < 13:
+		w.store(alice, name, FlagOp(rnd.IntN(3)), set, at...)
+	case k < 15:
+		w.copy(false, alice, name, other, at...)
+	case k < 18:
+		w.copy(true, alice, name, other, at...)
+	case slices.ContainsFunc(w.now.find(alice, name).msgs, func(p promise) bool { return strings.Contains(p.flags, "Deleted") }):
+		w.look(alice, name)
+		w.expunge(alice, name)
+	}
+}
+
+// names lists an account's mailboxes.
+func (w *script) names(account string) (names []string) {
+	for _, b := range w.now.boxes {
+		if b.account == account {
+			names = append(names, b.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// told gives the places of some messages whose UIDs are known.
+func (w *script) told(name string, rnd *rand.Rand) (at []int) {
+	for i, p := range w.now.find(alice, name).msgs {
+		if p.uid != 0 && rnd.IntN(2) == 0 {
+			at = append(at, i)
+		}
+	}
+	return at
 }

@@ -31,53 +31,62 @@ func (m *Staged) prepareAppend(date time.Time) error {
 type delivery struct {
 	Target
 	dir  string // the mailbox's directory
-	name string // of the file, in tmp/ and then new/
+	name string // of the file in new/; in tmp/ it begins with the store's run
+	done bool
 }
+
+// tmp is the delivery's file in tmp/.
+func (d *delivery) tmp(s *Store) string { return filepath.Join(d.dir, "tmp", s.run+d.name) }
 
 // Deliver puts a message into mailboxes and returns when it would survive a power cut
 // there. It takes no lock, gives no UID and touches no index. Targets that lead to one
 // mailbox get one message. A non-nil error means that nobody has it: ErrNoAccount,
 // ErrOverQuota, ErrDiskFull, ErrUnavailable and so on. Otherwise all have it but those in
-// failed, which broke after another had succeeded: to these the caller delivers later,
-// from a copy made by KeepAs.
+// failed, which had no room, or broke after another had succeeded: to these the caller
+// delivers later, from a copy made by KeepAs, which is possible as long as there are any.
 func (s *Store) Deliver(ctx context.Context, m *Staged, targets []Target) (failed []TargetError, err error) {
 	if err := m.ready(); err != nil {
 		return nil, err
 	}
-	ds, err := s.places(ctx, m, targets)
+	ds, full, err := s.places(ctx, m, targets)
 	if err != nil {
 		return nil, err
+	}
+	if len(ds) == 0 && len(full) > 0 {
+		return nil, full[0].Err
 	}
 	if len(ds) == 0 {
 		return nil, errors.New("store: no targets")
 	}
-	if len(ds) == 1 {
+	if len(ds) == 1 && len(full) == 0 {
 		err = s.deliverOne(m, ds[0])
+		ds[0].done = err == nil
 	} else {
 		failed, err = s.deliverAll(m, ds)
 	}
 	if err != nil {
-		return nil, kindOf(err)
+		return nil, kindOf(s.missingAccount(err, ds))
 	}
 	for _, d := range ds {
-		s.delivered(d, m)
+		if d.done {
+			s.delivered(d, m)
+		}
 	}
-	return failed, nil
+	return append(full, failed...), nil
 }
 
-// places finds the targets' directories, each once, and checks that there is room.
-func (s *Store) places(ctx context.Context, m *Staged, targets []Target) ([]*delivery, error) {
-	var ds []*delivery
+// places finds the targets' directories, each once, and parts those without room.
+func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*delivery, full []TargetError, err error) {
 	seen := map[string]bool{}
 	for _, t := range targets {
 		dir, err := s.accountDir(t.Address)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if t.Mailbox != "" {
 			sub, err := maildir.FolderDir(t.Mailbox)
 			if err != nil {
-				return nil, nameError(err)
+				return nil, nil, nameError(err)
 			}
 			dir = filepath.Join(dir, sub)
 		}
@@ -85,8 +94,12 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) ([]*del
 			continue
 		}
 		seen[dir] = true
-		if err := s.CheckQuota(ctx, t.Address, m.stored); err != nil {
-			return nil, err
+		switch err := s.CheckQuota(ctx, t.Address, m.stored); {
+		case errors.Is(err, ErrOverQuota):
+			full = append(full, TargetError{t, err})
+			continue
+		case err != nil:
+			return nil, nil, err
 		}
 		n := maildir.Name{Base: s.bases.Next(), Size: m.stored, Wire: m.wire}
 		if f := t.Flags & systemFlags; f != 0 {
@@ -94,14 +107,14 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) ([]*del
 		}
 		ds = append(ds, &delivery{Target: t, dir: dir, name: n.String()})
 	}
-	return ds, nil
+	return ds, full, nil
 }
 
 // deliverOne moves the message from stage/ straight into new/.
 func (s *Store) deliverOne(m *Staged, d *delivery) error {
 	path := filepath.Join(d.dir, "new", d.name)
 	if err := s.take(m, path); err != nil {
-		return missing(err)
+		return errors.Join(missing(err), s.forgetAll(notTaken(nil, path, err)))
 	}
 	if err := s.group.SyncDir(filepath.Join(d.dir, "new")); err != nil {
 		return errors.Join(err, s.forget(path))
@@ -117,6 +130,20 @@ func missing(err error) error {
 	return err
 }
 
+// missingAccount says of a mailbox that is missing whether its account is, too.
+func (s *Store) missingAccount(err error, ds []*delivery) error {
+	if !errors.Is(err, ErrNoMailbox) {
+		return err
+	}
+	for _, d := range ds {
+		dir, derr := s.accountDir(d.Address)
+		if _, serr := s.fs.Stat(filepath.Join(dir, "cur")); derr == nil && errors.Is(serr, fs.ErrNotExist) {
+			return errors.Join(ErrNoAccount, fmt.Errorf("%s: %w", d.Address, serr))
+		}
+	}
+	return err
+}
+
 // forget removes a file that nobody has been told of.
 func (s *Store) forget(path string) error {
 	if err := s.fs.Remove(path); !errors.Is(err, fs.ErrNotExist) {
@@ -125,13 +152,20 @@ func (s *Store) forget(path string) error {
 	return nil
 }
 
+func (s *Store) forgetAll(paths []string) (err error) {
+	for _, p := range paths {
+		err = errors.Join(err, s.forget(p))
+	}
+	return err
+}
+
 // deliverAll links the message into the tmp/ of every target, where all that can fail
 // does, and then renames it into each new/.
 func (s *Store) deliverAll(m *Staged, ds []*delivery) ([]TargetError, error) {
 	for i, d := range ds {
-		if err := s.linkOrCopy(m.path, filepath.Join(d.dir, "tmp", d.name)); err != nil {
-			for _, d := range ds[:i] {
-				err = errors.Join(err, s.forget(filepath.Join(d.dir, "tmp", d.name)))
+		if err := s.linkOrCopy(m.path, d.tmp(s)); err != nil {
+			for _, d := range ds[:i+1] {
+				err = errors.Join(err, s.forget(d.tmp(s)))
 			}
 			return nil, missing(err)
 		}
@@ -139,9 +173,9 @@ func (s *Store) deliverAll(m *Staged, ds []*delivery) ([]TargetError, error) {
 	errs := make([]error, len(ds))
 	var wg sync.WaitGroup
 	for i, d := range ds {
-		tmp, path := filepath.Join(d.dir, "tmp", d.name), filepath.Join(d.dir, "new", d.name)
+		tmp, path := d.tmp(s), filepath.Join(d.dir, "new", d.name)
 		if err := s.fs.RenameNoReplace(tmp, path); err != nil {
-			errs[i] = errors.Join(missing(err), s.forget(tmp))
+			errs[i] = errors.Join(missing(err), s.forgetAll(notTaken([]string{tmp}, path, err)))
 			continue
 		}
 		wg.Go(func() {
@@ -156,6 +190,7 @@ func (s *Store) deliverAll(m *Staged, ds []*delivery) ([]TargetError, error) {
 		if errs[i] != nil {
 			failed = append(failed, TargetError{d.Target, kindOf(errs[i])})
 		}
+		d.done = errs[i] == nil
 	}
 	if len(failed) == len(ds) {
 		return nil, fmt.Errorf("no delivery succeeded: %w", failed[0].Err)

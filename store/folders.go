@@ -165,19 +165,25 @@ func (a *Account) Create(ctx context.Context, name, specialUse string) error {
 	}
 	a.treeMu.Lock()
 	defer a.treeMu.Unlock()
+	if err := a.finishRename(); err != nil {
+		return kindOf(err)
+	}
+	if specialUse != "" {
+		specialUse = `\` + specialUse
+	}
 	return kindOf(a.create(ctx, dir, specialUse))
 }
 
 func (a *Account) create(ctx context.Context, dir, specialUse string) error {
 	path := filepath.Join(a.dir, dir)
-	if _, err := a.s.fs.Stat(path); err == nil {
-		return ErrMailboxExists
+	if _, err := a.s.fs.Stat(path); err == nil { // perhaps only since a sync failed
+		return errors.Join(ErrMailboxExists, a.s.group.SyncDir(a.dir))
 	}
 	v, err := a.nextUIDValidity(ctx, 1)
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(a.dir, "tmp", tmpPrefix+randomHex(8))
+	tmp := filepath.Join(a.dir, "tmp", a.s.run+randomHex(8))
 	err = a.s.makeFolder(tmp, newMailboxFile(v, specialUse))
 	if err == nil {
 		err = a.s.fs.RenameNoReplace(tmp, path)
@@ -237,6 +243,9 @@ func (a *Account) Delete(ctx context.Context, name string) error {
 	}
 	a.treeMu.Lock()
 	defer a.treeMu.Unlock()
+	if err := a.finishRename(); err != nil {
+		return kindOf(err)
+	}
 	m, err := a.mailbox(ctx, dir, canonical)
 	if err != nil {
 		return err
@@ -251,16 +260,20 @@ func (a *Account) delete(m *Mailbox, dir string) error {
 	if err := m.goneErr(); err != nil {
 		return ErrNoMailbox
 	}
-	grave := filepath.Join(a.expungedDir(), m.id+"-"+randomHex(4))
-	if err := a.s.fs.Rename(m.path(), grave); err != nil {
+	path, grave := m.path(), filepath.Join(a.expungedDir(), m.id+"-"+randomHex(4))
+	if err := a.s.fs.Rename(path, grave); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = ErrNoMailbox
 		}
 		return err
 	}
+	if err := a.s.group.SyncDir(a.expungedDir()); err != nil {
+		// A later sync of the account's folder alone would lose the mailbox.
+		return errors.Join(err, a.s.fs.RenameNoReplace(grave, path))
+	}
+	size, count := m.storedSize(), m.count.messages
 	m.state.Lock()
 	m.dir = grave
-	size, count := m.count.size, m.count.messages
 	m.state.Unlock()
 	m.retire(ErrMailboxGone)
 	a.mu.Lock()
@@ -270,11 +283,25 @@ func (a *Account) delete(m *Mailbox, dir string) error {
 	if a.s.watch != nil {
 		a.s.watch.remove(m)
 	}
-	if err := errors.Join(a.s.group.SyncDir(a.expungedDir()), a.s.group.SyncDir(a.dir)); err != nil {
+	if err := a.s.group.SyncDir(a.dir); err != nil {
 		return err
 	}
 	a.addUse(-size, -int64(count))
 	return a.index().dropMailbox(m.key)
+}
+
+// storedSize adds up the files of all messages, if anyone counts them. The caller holds mu.
+func (m *Mailbox) storedSize() (n int64) {
+	if m.s.o.Quota == nil {
+		return 0
+	}
+	if err := m.load(); err != nil {
+		return m.count.size
+	}
+	for i := range m.cols.ents {
+		n += int64(m.cols.ents[i].stored)
+	}
+	return n
 }
 
 // Subscriptions lists the subscribed names, existing or not.
@@ -315,8 +342,8 @@ func (a *Account) subscribe(ctx context.Context, name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(list, name) == on {
-		return nil
+	if slices.Contains(list, name) == on { // perhaps only since a sync failed
+		return kindOf(a.s.group.SyncDir(a.dir))
 	}
 	if on {
 		list = append(list, name)

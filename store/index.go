@@ -32,7 +32,7 @@ const indexVersion = 1
 
 const indexSchema = `
 CREATE TABLE mailbox (
-	key INTEGER PRIMARY KEY,
+	key INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: what is on its way to the index bears it
 	id TEXT NOT NULL UNIQUE,
 	uidvalidity INTEGER NOT NULL,
 	generation INTEGER NOT NULL,

@@ -38,12 +38,15 @@ type Mailbox struct {
 	curTime int64
 	topSeq  uint64 // the highest sequence number of own bases seen in new/
 	spent   UID    // those below may be in names of files that nobody was told of
+	kwLoose bool   // dovecot-keywords may not be durable
 	behind  bool   // a change on disk could not be made known: cur/ is read before the next
 	voidIx  bool   // the index holds nothing of this mailbox that counts
 
 	newDirty, curDirty atomic.Bool // something is there to be read
 	watched            atomic.Bool // by inotify: curTime says nothing
+	curOwn             atomic.Bool // curTime is that of a change of our own
 	syncing            atomic.Bool // a background synchronisation is under way
+	stuck              atomic.Bool // the last synchronisation failed
 
 	state    sync.RWMutex
 	dir      string
@@ -170,6 +173,11 @@ func (m *Mailbox) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if m.path() != m.a.dir { // INBOX's were seen to with the account
+		if err := errors.Join(m.s.clearTmp(m.path("tmp")), m.s.clearTemp(m.path())); err != nil {
+			return err
+		}
+	}
 	b, err := fsx.ReadFile(m.s.fs, m.path(maildir.MailboxFileName), 64<<10)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -189,7 +197,10 @@ func (m *Mailbox) start(ctx context.Context) error {
 		return err
 	}
 	m.id, m.validity, m.tag = m.file.ID, m.file.UIDValidity, m.file.Tag
-	m.readKeywords()
+	m.topSeq, _ = m.s.bases.Seq(m.s.bases.Next()) // those made before may have been seen here
+	if err := m.readKeywords(); err != nil {
+		return err
+	}
 	if m.s.watch != nil {
 		m.watched.Store(m.s.watch.add(m))
 	}
@@ -317,6 +328,8 @@ func (m *Mailbox) load() error {
 	m.state.Lock()
 	defer m.state.Unlock()
 	m.cols = c
+	// After a crash the row does not say it.
+	m.count.firstUnseen, m.count.firstUnseenUID = c.firstUnseen(1)
 	for v := range m.views {
 		v.resolve(c.uids)
 	}
@@ -368,13 +381,14 @@ func (m *Mailbox) raise(uids int, mods uint64) error {
 func (m *Mailbox) nextUID() UID { return max(m.count.uidNext, m.spent) }
 
 // spend notes, if err says that the change cs did not become known, that its UIDs may be
-// in names on disk: they are given to no other message. The caller holds mu.
+// in names on disk: they are given to no other message, and the disk is read before the
+// next change. The caller holds mu.
 func (m *Mailbox) spend(cs *changeSet, err error) {
 	if err == nil {
 		return
 	}
 	if cs != nil {
-		m.spent = max(m.spent, cs.uidNext)
+		m.spent = max(m.spent, cs.uidNext+1) // the next one too, if a rename failed half-way
 	}
 	m.behind = true
 	m.curDirty.Store(true)
@@ -431,6 +445,9 @@ func (m *Mailbox) commitIndex(tx *sql.Tx, cs *changeSet) (*indexRow, error) {
 		if err := m.putBlocks(tx, r.key, cs, blocks); err != nil {
 			return nil, err
 		}
+	}
+	if err := m.a.index().dropStructures(tx, r.key, cs.del); err != nil {
+		return nil, err
 	}
 	if len(cs.del) > 0 {
 		if _, err := tx.Exec("INSERT OR REPLACE INTO expunged (mailbox, modseq, uids) VALUES (?,?,?)", r.key, cs.modseq, appendUIDs(nil, cs.del)); err != nil {
@@ -505,6 +522,11 @@ func (m *Mailbox) publish(cs *changeSet, r *indexRow) {
 		m.count.firstUnseen, m.count.firstUnseenUID = m.cols.firstUnseen(from)
 	}
 	m.changes.add(cs)
+	if cs.fresh {
+		for v := range m.views {
+			v.resolve(m.cols.uids)
+		}
+	}
 	if m.changed != nil {
 		close(m.changed)
 		m.changed = nil
@@ -541,21 +563,43 @@ func (m *Mailbox) rescanFrom(cs *changeSet) UID {
 func (m *Mailbox) settleIndex() (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.file.Clean || m.gone != nil {
+	if m.gone != nil {
 		return false, nil
+	}
+	if m.file.Clean {
+		return false, m.settleTimes()
 	}
 	if err := m.s.group.SyncDir(m.path("cur")); err != nil {
 		return false, err
 	}
 	r := &indexRow{key: m.key, uidValidity: m.file.UIDValidity, generation: m.file.Generation + 1, counters: m.count, horizon: m.horizon}
-	r.newTime = m.newTime
-	if !m.newDirty.Load() && !m.curDirty.Load() {
-		r.curTime = m.settled(m.modTime("cur"))
-	}
+	r.newTime, r.curTime = m.newTime, m.knownCurTime()
 	if m.voidIx {
 		return false, m.commit(&changeSet{modseq: m.count.modseq})
 	}
 	return true, m.a.index().commit(func(tx *sql.Tx) error { return putRow(tx, m.id, r) })
+}
+
+// knownCurTime is the mtime of a cur/ that was seen as it is; 0 if that is not sure.
+func (m *Mailbox) knownCurTime() int64 {
+	if t := m.modTime("cur"); !m.newDirty.Load() && !m.curDirty.Load() && (m.watched.Load() || t == m.curTime && !m.curOwn.Load()) {
+		return m.settled(t)
+	}
+	return 0
+}
+
+// settleTimes brings the times of a clean mailbox up to date: its last change may have
+// been too young to remember when it was made clean.
+func (m *Mailbox) settleTimes() error {
+	newTime, curTime := m.newTime, m.knownCurTime()
+	if m.key == 0 || curTime == 0 {
+		return nil
+	}
+	return m.a.index().commit(func(tx *sql.Tx) error {
+		_, err := tx.Exec("UPDATE mailbox SET newtime=?, curtime=? WHERE key=? AND generation=? AND (newtime<>? OR curtime<>?)",
+			newTime, curTime, m.key, m.file.Generation, newTime, curTime)
+		return err
+	})
 }
 
 // settleFile says clean in kurir-mailbox, with exact floors.
@@ -659,19 +703,34 @@ func (m *Mailbox) poll() <-chan time.Time {
 
 // kick synchronises in the background, if anyone is waiting to hear of changes.
 func (m *Mailbox) kick() {
-	m.state.RLock()
-	listened := m.waiters > 0 && m.gone == nil
-	m.state.RUnlock()
-	if !listened || !m.syncing.CompareAndSwap(false, true) {
-		return
+	if m.listened() && m.syncing.CompareAndSwap(false, true) && !m.s.background(m.syncOn) {
+		m.syncing.Store(false)
 	}
-	go func() { // ends with the synchronisation
-		for {
-			err := m.sync(context.Background())
-			m.syncing.Store(false)
-			if err != nil || !m.unread() || !m.syncing.CompareAndSwap(false, true) {
+}
+
+func (m *Mailbox) listened() bool {
+	m.state.RLock()
+	defer m.state.RUnlock()
+	return m.waiters > 0 && m.gone == nil
+}
+
+// syncOn synchronises until nothing is known to be unread: after a failure a second later.
+func (m *Mailbox) syncOn() {
+	for {
+		err := m.sync(context.Background())
+		m.syncing.Store(false)
+		if err != nil || !m.newDirty.Load() && !m.curDirty.Load() {
+			return
+		}
+		if m.stuck.Load() {
+			select {
+			case <-m.s.stop:
 				return
+			case <-time.After(time.Second):
 			}
 		}
-	}()
+		if !m.listened() || !m.syncing.CompareAndSwap(false, true) {
+			return
+		}
+	}
 }

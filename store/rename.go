@@ -39,6 +39,9 @@ func (a *Account) Rename(ctx context.Context, old, new string) error {
 	}
 	a.treeMu.Lock()
 	defer a.treeMu.Unlock()
+	if err := a.finishRename(); err != nil {
+		return kindOf(err)
+	}
 	pairs, err := a.renamePairs(from, to)
 	if err != nil {
 		return kindOf(err)
@@ -89,7 +92,7 @@ func (a *Account) renameAll(pairs []renamePair) error {
 	}
 	for i, p := range pairs {
 		if err := a.renameOne(p); err != nil {
-			return errors.Join(err, a.renameBack(pairs[:i], intent))
+			return errors.Join(err, a.renameBack(pairs[:i], p, err, intent))
 		}
 	}
 	if err := a.s.group.SyncDir(a.dir); err != nil {
@@ -101,19 +104,28 @@ func (a *Account) renameAll(pairs []renamePair) error {
 	return nil
 }
 
-// renameBack undoes the first of several renames when a later one failed.
-func (a *Account) renameBack(done []renamePair, intent string) error {
+// renameBack undoes the first of several renames when a later one failed, which may have
+// been carried out all the same.
+func (a *Account) renameBack(done []renamePair, failed renamePair, err error, intent string) error {
 	var errs []error
+	if !errors.Is(err, fs.ErrExist) {
+		if err := a.renameOne(renamePair{failed.to, failed.from}); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
 	for _, p := range done {
 		errs = append(errs, a.renameOne(renamePair{p.to, p.from}))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err // the intent stays: the next opening completes it
 	}
-	if err := a.s.fs.Remove(intent); !errors.Is(err, fs.ErrNotExist) {
+	if err := a.s.fs.Remove(intent); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 		return err
 	}
-	return nil
+	return a.s.group.SyncDir(a.dir) // or a power cut would have the next opening complete it
 }
 
 // renameOne moves one directory, and the mailbox in it if it is open.
@@ -146,7 +158,8 @@ func (a *Account) renameOne(p renamePair) error {
 	return nil
 }
 
-// finishRename completes a RENAME that an earlier run left half-done.
+// finishRename completes a RENAME that an earlier run, or a failure, left half-done: before
+// anything else is made of its names.
 func (a *Account) finishRename() error {
 	intent := filepath.Join(a.dir, renameFile)
 	b, err := fsx.ReadFile(a.s.fs, intent, 16<<20)
@@ -161,7 +174,7 @@ func (a *Account) finishRename() error {
 		if !ok || !folderDirName(from) || !folderDirName(to) {
 			return fmt.Errorf("%s: not a list of renames: finish or remove it by hand", intent)
 		}
-		err := a.s.fs.RenameNoReplace(filepath.Join(a.dir, from), filepath.Join(a.dir, to))
+		err := a.renameOne(renamePair{from, to})
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -191,6 +204,9 @@ func (a *Account) renameInbox(ctx context.Context, name string) error {
 		return err
 	}
 	defer to.Close()
+	if err := inbox.change(ctx, func() error { return inbox.takeIn(ctx) }); err != nil {
+		return err
+	}
 	v, err := inbox.View(ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -141,6 +142,8 @@ func (v *View) Search(ctx context.Context, q Query) ([]UID, error) {
 type compiler struct {
 	ctx context.Context
 	v   *View
+
+	mu  sync.Mutex
 	err error // of a judge as well
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -19,10 +20,15 @@ const (
 	maxSearchHeader = 1 << 20
 )
 
+// searchHead is how much of a message is read at once for its header: nearly always all.
+const searchHead = 8 << 10
+
 var searchReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
 // fail keeps the first error, except that a message is gone.
 func (c *compiler) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.err == nil && !errors.Is(err, ErrExpunged) {
 		c.err = err
 	}
@@ -100,32 +106,43 @@ func (c *compiler) text(s string, header bool) *term {
 	}}
 }
 
-// searched is the message that one goroutine of a search is looking at.
+// searched is the message that one goroutine of a search is looking at. Of the view it
+// uses only what several goroutines may, once the view is loaded: Open, Structure and dates.
 type searched struct {
 	v   *View
-	mu  *sync.Mutex // the view serves one goroutine at a time
 	ctx context.Context
 
 	body *Body
 	raw  []byte // header, nil: not read yet
 	part *message.Part
+	head []byte // room for a header
 }
 
 // decide asks the columns, then the content.
 func (s *searched) decide(t *term, m *Info) (bool, error) {
-	s.mu.Lock()
-	v := t.judge(m)
-	s.mu.Unlock()
-	if v != open {
+	if v := t.judge(m); v != open {
 		return v == proven, nil
 	}
 	return t.holds(s, m)
 }
 
-// header reads the message's header, as it is on the wire. It is never nil.
+// header reads the message's header, with its line ends as stored or as on the wire. It
+// is never nil.
 func (s *searched) header() ([]byte, error) {
 	if s.raw != nil {
 		return s.raw, nil
+	}
+	if s.head == nil {
+		s.head = make([]byte, searchHead)
+	}
+	r, size := s.body.Stored()
+	head := s.head[:min(size, searchHead)]
+	if err := readFull(r, head, 0); err != nil {
+		return nil, kindOf(err)
+	}
+	if size <= searchHead || bytes.Contains(head, []byte("\n\r\n")) || bytes.Contains(head, []byte("\n\n")) {
+		s.raw = head
+		return head, nil
 	}
 	raw, err := readSearchHeader(s.body.Whole())
 	s.raw = append(raw, "\r\n"...)
@@ -147,8 +164,6 @@ func readSearchHeader(sec *Section) ([]byte, error) {
 
 func (s *searched) structure(m *Info) (_ *message.Part, err error) {
 	if s.part == nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.part, err = s.v.Structure(s.ctx, m.UID)
 	}
 	return s.part, err
@@ -182,19 +197,19 @@ func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID,
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
-		mu   sync.Mutex
 		next atomic.Int64
 		wg   sync.WaitGroup
 	)
 	holds := make([]bool, len(left))
 	for range min(searchWorkers, len(left)) {
 		wg.Go(func() { // ends with the messages, or with ctx
+			s := &searched{v: v, ctx: ctx}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(left) || ctx.Err() != nil {
 					return
 				}
-				ok, err := v.searchOne(ctx, &mu, t, &left[i])
+				ok, err := s.ask(t, &left[i])
 				if err != nil {
 					cancel(err)
 				}
@@ -215,19 +230,12 @@ func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID,
 	return found, nil
 }
 
-// searchOne asks one message's content. A message that is gone is not found.
-func (v *View) searchOne(ctx context.Context, mu *sync.Mutex, t *term, m *Info) (bool, error) {
-	s := &searched{v: v, mu: mu, ctx: ctx}
-	err := func() (err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		s.body, err = v.Open(ctx, m.UID)
-		return err
-	}()
-	ok := false
-	if err == nil {
-		defer s.body.Close()
+// ask asks one message's content. A message that is gone is not found.
+func (s *searched) ask(t *term, m *Info) (ok bool, err error) {
+	s.raw, s.part = nil, nil
+	if s.body, err = s.v.Open(s.ctx, m.UID); err == nil {
 		ok, err = t.holds(s, m)
+		s.body.Close() // nothing was written to it
 	}
 	if errors.Is(err, ErrExpunged) {
 		return false, nil

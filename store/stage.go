@@ -373,12 +373,28 @@ func (s *Store) StageFile(path string) (*Staged, error) {
 	return &Staged{s: s, path: path, stored: stored, wire: wire, finished: true, keep: true}, nil
 }
 
-// linkOrCopy makes a hard link, or where that can't be done a durable copy.
+// linkOrCopy makes a hard link, or where that can't be done a durable copy: in tmp/ first,
+// if to is in new/ or cur/, where nobody may find half a message.
 func (s *Store) linkOrCopy(from, to string) error {
 	err := s.fs.Link(from, to)
 	if err == nil || !linkRefused(err) {
 		return err
 	}
+	dir := filepath.Dir(to)
+	if sub := filepath.Base(dir); sub != "new" && sub != "cur" {
+		return s.copyFile(from, to)
+	}
+	tmp := filepath.Join(filepath.Dir(dir), "tmp", s.run+randomHex(8))
+	if err := s.copyFile(from, tmp); err != nil {
+		return err
+	}
+	if err := s.fs.RenameNoReplace(tmp, to); err != nil {
+		return errors.Join(err, s.forget(tmp))
+	}
+	return nil
+}
+
+func (s *Store) copyFile(from, to string) error {
 	src, err := s.fs.Open(from)
 	if err != nil {
 		return err

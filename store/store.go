@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -81,8 +82,10 @@ type Store struct {
 	closed   bool
 	accounts map[string]*Account
 
-	stop chan struct{}
-	done sync.WaitGroup
+	started int64  // when it was opened, in seconds
+	run     string // names this opening among the temporary files of others
+	stop    chan struct{}
+	done    sync.WaitGroup
 }
 
 // Open opens the store below o.Dir, and makes its folders if need be. What an earlier run
@@ -119,6 +122,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		log:      o.Log,
 		bases:    maildir.NewBaseMaker(o.Hostname, os.Getpid(), o.Now),
 		accounts: map[string]*Account{},
+		started:  o.Now().Unix(),
+		run:      tmpPrefix + randomHex(4) + "-",
 		stop:     make(chan struct{}),
 	}
 	for _, d := range []string{s.mailDir(), s.stageDir()} {
@@ -130,6 +135,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	if err := s.clearStage(); err != nil {
+		return nil, err
+	}
+	// What an earlier run had done but not synced is there to be seen: before anybody is
+	// told of it, or builds on it, no power cut may take it back.
+	if err := s.fs.SyncFS(s.mailDir()); err != nil {
 		return nil, err
 	}
 	s.group = fsx.NewGroup(s.fs, o.Dir, fsx.GroupOptions{Observe: o.Observe, Failed: o.Failed})
@@ -182,8 +192,44 @@ func (s *Store) clearStage() error {
 			return err
 		}
 	}
+	return s.clearTemp(s.mailDir())
+}
+
+// clearTemp removes from a directory what fsx.WriteFile left when an earlier run died.
+func (s *Store) clearTemp(dir string) error {
+	names, err := s.fs.ReadNames(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if fsx.IsTemp(n) {
+			if err := s.fs.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
 	return nil
 }
+
+// clearTmp removes from a mailbox's tmp/ what an earlier run left half-made: messages on
+// their way, and mailboxes that were being made.
+func (s *Store) clearTmp(dir string) error {
+	names, err := s.fs.ReadNames(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, tmpPrefix) && !strings.HasPrefix(n, s.run) {
+			if err := fsx.RemoveAll(s.fs, filepath.Join(dir, n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tmpPrefix begins the names that kurir makes in tmp/; those of this run begin with s.run.
+const tmpPrefix = "kurir-"
 
 // Close stops the store cleanly: every mailbox is marked so that its index can be
 // trusted at the next opening. Sessions that still hold something get errors.
@@ -232,6 +278,16 @@ func (s *Store) kill() {
 			a.index().close()
 		}
 	}
+}
+
+// background runs f on a goroutine that the store's end waits for; false if it has ended.
+func (s *Store) background(f func()) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.done.Go(f)
+	}
+	return !s.closed
 }
 
 // janitor closes what nobody uses and sweeps expunged/ of the accounts that are open.

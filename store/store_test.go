@@ -200,6 +200,23 @@ func indexOf(t testing.TB, address string) string {
 	return filepath.Join("mail", d, "index.db")
 }
 
+// copyTree copies a directory with the times of change of all that it holds.
+func copyTree(to, from string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(from, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		i, err := e.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(filepath.Join(to, strings.TrimPrefix(path, from)), time.Time{}, i.ModTime())
+	})
+}
+
 // ahead is a clock of which all times of change on disk are well in the past, so that
 // they are believed at once.
 func ahead() time.Time { return time.Now().Add(time.Minute) }

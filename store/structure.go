@@ -29,9 +29,8 @@ const structureBatch = 256
 // index. Errors: ErrExpunged, or ErrUnavailable with its cause.
 func (v *View) Structure(ctx context.Context, uid UID) (*message.Part, error) {
 	v.load()
-	ix := v.m.a.index()
 	v.m.state.RLock()
-	key := structureKey{v.m.key, uid}
+	ix, key := v.m.a.index(), structureKey{v.m.key, uid} // checkIndex takes the key away first
 	v.m.state.RUnlock()
 	if data, err := ix.structure(key); err == nil && data != nil {
 		p := new(message.Part)
@@ -61,7 +60,7 @@ func (ix *index) structure(key structureKey) ([]byte, error) {
 	ix.structures.mu.Lock()
 	data := ix.structures.todo[key]
 	ix.structures.mu.Unlock()
-	if data != nil {
+	if data != nil || key.mailbox == 0 { // a mailbox that the index does not hold yet
 		return data, nil
 	}
 	err := ix.db.QueryRow("SELECT data FROM structure WHERE mailbox=? AND uid=?", key.mailbox, key.uid).Scan(&data)
@@ -73,6 +72,9 @@ func (ix *index) structure(key structureKey) ([]byte, error) {
 
 // keepStructure remembers a structure, and writes those remembered if there are many.
 func (ix *index) keepStructure(key structureKey, data []byte) error {
+	if key.mailbox == 0 {
+		return nil
+	}
 	c := &ix.structures
 	c.mu.Lock()
 	if c.todo == nil {
@@ -116,4 +118,27 @@ func (ix *index) putStructures(todo map[structureKey][]byte) error {
 		}
 		return nil
 	})
+}
+
+// dropStructures forgets the structures of messages that are gone.
+func (ix *index) dropStructures(tx *sql.Tx, mailbox int64, uids []UID) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	ix.structures.mu.Lock()
+	for _, uid := range uids {
+		delete(ix.structures.todo, structureKey{mailbox, uid})
+	}
+	ix.structures.mu.Unlock()
+	st, err := tx.Prepare("DELETE FROM structure WHERE mailbox=? AND uid=?")
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	for _, uid := range uids {
+		if _, err := st.Exec(mailbox, uid); err != nil {
+			return err
+		}
+	}
+	return nil
 }

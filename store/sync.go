@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ func (m *Mailbox) syncLocked(ctx context.Context) error {
 		return err
 	}
 	err := m.takeIn(ctx)
+	m.stuck.Store(err != nil)
 	if err != nil {
 		m.curDirty.Store(true)
 		if gerr := m.goneErr(); gerr != nil {
@@ -63,7 +65,7 @@ func (m *Mailbox) unread() bool {
 	if newTime == 0 || m.modTime("new") != newTime {
 		return true
 	}
-	return !m.watched.Load() && (curTime == 0 || m.modTime("cur") != curTime)
+	return !m.watched.Load() && (curTime == 0 || m.curUnsure(curTime) || m.modTime("cur") != curTime)
 }
 
 // newcomer is a file that has no UID in this mailbox yet.
@@ -71,11 +73,12 @@ type newcomer struct {
 	sub   string // new or cur
 	file  string
 	name  maildir.Name
-	rebas bool // it needs a base of its own
+	rebas bool   // it needs a base of its own
 	of    string // the path of another file with its base
 
 	// what probe finds out
 	ok           bool
+	young        bool // another program still seems to be writing it
 	stored, wire int64
 	date         time.Time
 }
@@ -130,22 +133,38 @@ func (m *Mailbox) lookAtCur() bool {
 	if m.curDirty.Load() {
 		return true
 	}
-	return !m.watched.Load() && (m.curTime == 0 || m.modTime("cur") != m.curTime)
+	return !m.watched.Load() && (m.curTime == 0 || m.curUnsure(m.curTime) || m.modTime("cur") != m.curTime)
 }
 
-// ownCurChange notes that the change of cur/ just made was our own. The caller holds mu.
-func (m *Mailbox) ownCurChange() {
-	if !m.watched.Load() && !m.curDirty.Load() && m.curTime != 0 {
-		m.setTimes(m.newTime, m.modTime("cur"))
+// beforeOwnChange notes whether another program changed cur/ before a change of our own
+// hides that. The caller holds mu.
+func (m *Mailbox) beforeOwnChange() {
+	if !m.watched.Load() && m.curTime != 0 && m.modTime("cur") != m.curTime {
+		m.curDirty.Store(true)
 	}
 }
 
-// readKeywords reads dovecot-keywords.
-func (m *Mailbox) readKeywords() {
+// ownCurChange notes that the change of cur/ just made was our own. Another program's in
+// the same moment has the same time: so cur/ is read once when that time has settled. The
+// caller holds mu.
+func (m *Mailbox) ownCurChange() {
+	if !m.watched.Load() && !m.curDirty.Load() && m.curTime != 0 {
+		m.setTimes(m.newTime, m.modTime("cur"))
+		m.curOwn.Store(true)
+	}
+}
+
+// curUnsure says whether cur/ has to be read since the time of a change of our own has
+// settled.
+func (m *Mailbox) curUnsure(curTime int64) bool {
+	return m.curOwn.Load() && m.settled(curTime) != 0
+}
+
+// readKeywords reads dovecot-keywords. Without what it says no letter may be given.
+func (m *Mailbox) readKeywords() error {
 	b, err := fsx.ReadFile(m.s.fs, m.path(maildir.KeywordsFile), 64<<10)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.s.log.Error("reading keywords", "account", m.a.address, "mailbox", m.name, "err", err)
-		return
+		return err
 	}
 	k := maildir.ParseKeywords(b)
 	m.state.Lock()
@@ -154,6 +173,7 @@ func (m *Mailbox) readKeywords() {
 		m.keywords = k
 		m.kwSeq++
 	}
+	return nil
 }
 
 // located is a file in cur/ that claims a UID of this mailbox.
@@ -196,7 +216,10 @@ func (m *Mailbox) scanCur(ctx context.Context, fresh []newcomer) ([]newcomer, er
 		return nil, err
 	}
 	m.curDirty.Store(false)
-	m.readKeywords()
+	m.curOwn.Store(false)
+	if err := m.readKeywords(); err != nil {
+		return nil, err
+	}
 	curTime := m.modTime("cur")
 	own, other, err := m.listCur()
 	if err != nil {
@@ -227,6 +250,7 @@ func (m *Mailbox) scanCur(ctx context.Context, fresh []newcomer) ([]newcomer, er
 	m.count.firstUnseen, m.count.firstUnseenUID = m.cols.firstUnseen(1)
 	m.state.Unlock()
 	m.setTimes(m.newTime, m.settled(curTime))
+	m.behind = false
 	return append(fresh, other...), nil
 }
 
@@ -281,14 +305,18 @@ func (m *Mailbox) compare(own []located) *difference {
 }
 
 func (m *Mailbox) compareOne(d *difference, e *entry, base []byte, same []located) {
-	k := slices.IndexFunc(same, func(l located) bool { return l.name.Base == string(base) })
+	name := m.cols.name(e, m.tag, &m.s.hosts)
+	k := slices.IndexFunc(same, func(l located) bool { return l.file == name }) // of two, that which is known stays
+	if k < 0 {
+		k = slices.IndexFunc(same, func(l located) bool { return l.name.Base == string(base) })
+	}
 	if k < 0 {
 		d.missing = append(d.missing, e.uid)
 		d.strays = append(d.strays, same...)
 		return
 	}
 	l := same[k]
-	if l.file != m.cols.name(e, m.tag, &m.s.hosts) {
+	if l.file != name {
 		d.changed = append(d.changed, l)
 	}
 	rest := slices.Concat(same[:k], same[k+1:])
@@ -372,8 +400,8 @@ func (m *Mailbox) commitScan(d *difference) error {
 		n := *e
 		n.flags, n.modseq = m.flagsOf(&l.name), cs.modseq
 		if to := entryName(&n, m.cols.foreign[n.uid], m.tag, &m.s.hosts); to != l.file {
-			if err := m.s.fs.Rename(m.path("cur", l.file), m.path("cur", to)); err != nil {
-				m.curDirty.Store(true) // moved on meanwhile
+			if err := m.s.fs.RenameNoReplace(m.path("cur", l.file), m.path("cur", to)); err != nil {
+				m.curDirty.Store(true) // moved on meanwhile, or the name is another file's
 				continue
 			}
 			renamed = true
@@ -446,12 +474,15 @@ func (m *Mailbox) markDoubles(fresh []newcomer) {
 	var doubtful []*newcomer
 	for i := range fresh {
 		n := &fresh[i]
-		switch seq, own := m.s.bases.Seq(n.name.Base); {
+		switch seq, own := m.s.ownSeq(n.name.Base); {
 		case n.rebas || n.name.NeedsNewBase():
 			n.rebas = true
 		case own && n.sub == "new" && seq > m.topSeq:
 			m.topSeq = seq
 		default:
+			if own {
+				m.topSeq = max(m.topSeq, seq)
+			}
 			doubtful = append(doubtful, n)
 		}
 	}
@@ -470,6 +501,18 @@ func (m *Mailbox) markDoubles(fresh []newcomer) {
 			m.double(n, len(m.cols.ents)+k, doubtful)
 		}
 	}
+}
+
+// ownSeq gives the sequence number of a base that this run made. An earlier one may have
+// had the same process number, as in a container: its bases are not later than the start.
+func (s *Store) ownSeq(base string) (uint64, bool) {
+	seq, ok := s.bases.Seq(base)
+	if !ok {
+		return 0, false
+	}
+	sec, _, _ := strings.Cut(base, ".")
+	t, err := strconv.ParseInt(sec, 10, 64)
+	return seq, err == nil && t > s.started
 }
 
 // double notes that a newcomer has the base of message k, or past them all of a doubtful
@@ -561,6 +604,7 @@ func (m *Mailbox) probe(n *newcomer) {
 	}
 	n.date = st.ModTime()
 	if n.name.Size >= 0 && n.name.Size != st.Size() && m.s.o.Now().Sub(n.date) < youngForeign {
+		n.young = true
 		return
 	}
 	n.stored, n.wire, err = measure(f, n.name.Wire)
@@ -580,6 +624,9 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 		n := &batch[i]
 		if !n.ok {
 			young = true
+			if n.young && n.sub == "cur" { // no event need tell of its end
+				m.curDirty.Store(true)
+			}
 			continue
 		}
 		base := n.name.Base
@@ -626,16 +673,28 @@ func dateOf(t time.Time) uint32 {
 
 // rebuild makes the columns and the index from the names of the files: UIDNEXT and the
 // mod-sequences start at the floors. The caller holds mu, or is the only one to know m.
-func (m *Mailbox) rebuild(ctx context.Context) error {
+func (m *Mailbox) rebuild(ctx context.Context) (err error) {
 	own, _, err := m.listCur()
 	if err != nil {
 		return err
 	}
+	for _, d := range []string{"cur", "new"} { // see commitScan
+		if err := m.s.group.SyncDir(m.path(d)); err != nil {
+			return err
+		}
+	}
 	floor := ModSeq(max(m.file.ModSeqFloor, 1))
 	// From here on the index and kurir-mailbox are of another generation than any copy.
-	m.count = counters{uidNext: UID(max(m.file.UIDFloor, 1)), modseq: floor}
+	count, horizon := m.count, m.horizon
+	m.setCount(counters{uidNext: UID(max(m.file.UIDFloor, 1)), modseq: floor})
 	m.horizon = floor
 	m.file.Generation += 2
+	defer func() {
+		if err != nil {
+			m.setCount(count)
+			m.horizon = horizon
+		}
+	}()
 	if err := m.forceRaise(); err != nil {
 		return err
 	}
@@ -649,6 +708,12 @@ func (m *Mailbox) rebuild(ctx context.Context) error {
 	}
 	m.curDirty.Store(true)
 	return m.commit(cs)
+}
+
+func (m *Mailbox) setCount(n counters) {
+	m.state.Lock()
+	defer m.state.Unlock()
+	m.count = n
 }
 
 // forceRaise writes new floors, whatever the old ones.

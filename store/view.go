@@ -50,11 +50,30 @@ func (m *Mailbox) View(ctx context.Context) (*View, error) {
 	return v, nil
 }
 
-// resolve gives a lazy view its UIDs. The caller holds the mailbox's state.
+// resolve gives a lazy view its UIDs, out of those of the mailbox. Where some that it
+// counted were lost meanwhile, together with the index that knew them, UIDs that no message
+// has stand for them until Refresh expunges them. The caller holds the mailbox's state.
 func (v *View) resolve(uids []UID) {
-	if v.lazy {
-		v.uids, v.lazy = uids[:min(v.count, len(uids))], false
+	if !v.lazy {
+		return
 	}
+	n, _ := slices.BinarySearch(uids, v.uidNext)
+	v.uids, v.lazy = uids[:min(v.count, n)], false
+	if len(v.uids) == v.count {
+		return
+	}
+	all := make([]UID, 0, v.count)
+	missing := v.count - len(v.uids)
+	for uid, rest := UID(1), v.uids; len(all) < v.count; uid++ {
+		if len(rest) > 0 && rest[0] == uid {
+			all, rest = append(all, uid), rest[1:]
+		} else if missing > 0 {
+			all, missing = append(all, uid), missing-1
+		} else {
+			all, rest = append(all, rest...), nil
+		}
+	}
+	v.uids = all
 }
 
 // load makes sure that the view has its UIDs.
@@ -369,10 +388,13 @@ func (v *View) InternalDate(ctx context.Context, uid UID) (time.Time, error) {
 		return time.Time{}, kindOf(err)
 	}
 	m := v.m
-	m.state.Lock()
-	defer m.state.Unlock()
-	if e, ok := m.cols.get(uid); ok {
-		e.date = dateOf(st.ModTime())
+	if m.mu.TryLock() { // else it is looked up again the next time
+		defer m.mu.Unlock()
+		m.state.Lock()
+		defer m.state.Unlock()
+		if e, ok := m.cols.get(uid); ok {
+			e.date = dateOf(st.ModTime())
+		}
 	}
 	return time.Unix(st.ModTime().Unix(), 0), nil
 }

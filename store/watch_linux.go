@@ -147,6 +147,13 @@ func (w *watcher) take(b []byte, news map[*Mailbox]struct{}) {
 		w.mu.Lock()
 		t, ok := w.byWD[wd]
 		w.mu.Unlock()
+		if ok && mask&unix.IN_IGNORED != 0 { // the folder itself was removed: look for oneself from now on
+			t.m.watched.Store(false)
+			t.m.newDirty.Store(true)
+			t.m.curDirty.Store(true)
+			news[t.m] = struct{}{}
+			continue
+		}
 		if !ok || len(name) == 0 {
 			continue
 		}

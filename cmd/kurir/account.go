@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kurir/internal/admin"
+	"kurir/internal/directory"
 )
 
 func accountCommand(e *env) *cobra.Command {
@@ -31,7 +33,7 @@ The password is asked for twice, or read from standard input, or made here; it i
 never an argument, because every user of the machine can list those.`,
 		Example: `  kurir account add alice@example.org
   kurir account add bob@example.org --generate --quota 2GiB
-  pass show mail/carol | kurir account add carol@example.org --password-stdin`,
+  openssl rand -base64 18 | tee carol.txt | kurir account add carol@example.org --password-stdin`,
 		Args: exactly("ADDRESS"),
 	}
 	pw := addPasswordFlags(c)
@@ -41,7 +43,7 @@ never an argument, because every user of the machine can list those.`,
 		if err != nil {
 			return err
 		}
-		return e.setPassword(c.Context(), pw, args[0], func(ctx context.Context, o admin.Operations, password string) (string, error) {
+		return e.setPassword(c.Context(), pw, args[0], addable, func(ctx context.Context, o admin.Operations, password string) (string, error) {
 			added, err := o.AddAccount(ctx, admin.NewAccount{Address: args[0], Password: password, Quota: limit})
 			if err != nil {
 				return "", err
@@ -55,12 +57,42 @@ never an argument, because every user of the machine can list those.`,
 	return c
 }
 
+// precheck is what can be known before a person is asked.
+type precheck func(ctx context.Context, o admin.Operations, address string) error
+
+// known is the error that changing the account at address would end with, if there is none.
+func known(ctx context.Context, o admin.Operations, address string) error {
+	_, err := o.ListMailboxes(ctx, address)
+	if errors.Is(err, directory.ErrNoAccount) || errors.Is(err, directory.ErrNoDomain) || errors.Is(err, directory.ErrInvalidAddress) {
+		return err
+	}
+	return nil // what is wrong with its mail is no matter here
+}
+
+// addable is the error that adding an account at address would end with.
+func addable(ctx context.Context, o admin.Operations, address string) error {
+	err := known(ctx, o, address)
+	switch {
+	case errors.Is(err, directory.ErrNoAccount):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("account %s: %w; for another password: kurir account passwd %s", plain(address), directory.ErrExists, plain(address))
+}
+
 // setPassword gets a password as the flags say and passes it to do, whose text it prints.
-// A password made here is printed after do has succeeded.
-func (e *env) setPassword(ctx context.Context, pw *passwordFlags, address string,
+// A password made here is printed after do has succeeded. A person is asked only after
+// first has returned nil.
+func (e *env) setPassword(ctx context.Context, pw *passwordFlags, address string, first precheck,
 	do func(context.Context, admin.Operations, string) (string, error)) error {
 	if err := pw.check(e); err != nil {
 		return err
+	}
+	if pw.asks() {
+		if err := e.with(ctx, func(ctx context.Context, o admin.Operations) error { return first(ctx, o, address) }); err != nil {
+			return err
+		}
 	}
 	password, made, err := pw.get(e, address)
 	if err != nil {
@@ -121,7 +153,7 @@ func accountPasswd(e *env) *cobra.Command {
 	}
 	pw := addPasswordFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return e.setPassword(c.Context(), pw, args[0], func(ctx context.Context, o admin.Operations, password string) (string, error) {
+		return e.setPassword(c.Context(), pw, args[0], known, func(ctx context.Context, o admin.Operations, password string) (string, error) {
 			err := o.SetPassword(ctx, admin.Password{Address: args[0], Password: password})
 			return fmt.Sprintf("Password of %s changed.", plain(args[0])), err
 		})
@@ -214,6 +246,11 @@ where nothing reads it any more, or deleted for good with --purge.`,
 	purge := c.Flags().Bool("purge", false, "delete the mail instead of keeping it")
 	yes := c.Flags().BoolP("yes", "y", false, "do not ask for confirmation")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if !*yes && e.terminal() {
+			if err := e.with(c.Context(), func(ctx context.Context, o admin.Operations) error { return known(ctx, o, args[0]) }); err != nil {
+				return err
+			}
+		}
 		if !*yes {
 			question := "Remove the account " + plain(args[0]) + "?"
 			if *purge {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,7 +68,7 @@ func aliasList(e *env) *cobra.Command {
 				return err
 			}
 			return list(e, *asJSON, rows, "ALIAS\tTARGETS\tMAY SEND", "There are no aliases.", func(a admin.Alias) string {
-				return a.Address + "\t" + strings.Join(a.Targets, ", ") + "\t" + yesNo(a.MaySend)
+				return a.Address + "\t" + strings.Join(a.Targets, ", ") + "\t" + yesNo(maySend(rows, a))
 			})
 		})
 	}
@@ -90,6 +91,37 @@ func aliasRemove(e *env) *cobra.Command {
 			})
 		},
 	}
+}
+
+// maySend reports whether a's targets may send under it: if that was said, or if it leads
+// to one account alone and is no catch-all.
+func maySend(rows []admin.Alias, a admin.Alias) bool {
+	if a.MaySend {
+		return true
+	}
+	if strings.HasPrefix(a.Address, "@") {
+		return false
+	}
+	targets := map[string][]string{}
+	for _, r := range rows {
+		targets[r.Address] = r.Targets
+	}
+	seen, accounts := map[string]bool{}, map[string]bool{}
+	for next := slices.Clone(a.Targets); len(next) > 0; {
+		one := next[0]
+		next = next[1:]
+		switch further, ok := targets[one]; {
+		case seen[one]:
+		case ok:
+			next = append(next, further...)
+		default:
+			local, domain, _ := strings.Cut(one, "@")
+			local, _, _ = strings.Cut(local, "+")
+			accounts[local+"@"+domain] = true
+		}
+		seen[one] = true
+	}
+	return len(accounts) == 1
 }
 
 func yesNo(b bool) string {

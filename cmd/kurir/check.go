@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -77,6 +78,9 @@ nothing. Exit code 1 if there is an error.`,
 			for _, f := range r.Findings {
 				e.printf("%-8s %s\n", f.Level, plain(f.Text))
 			}
+		}
+		if r.Errors == 0 && !*asJSON {
+			e.printf("no errors, %s\n", count(r.Warnings, "warning"))
 		}
 		if r.Errors > 0 {
 			return errors.New(count(r.Errors, "error") + ", " + count(r.Warnings, "warning"))
@@ -175,7 +179,7 @@ func checkControl(r *report, cfg *config.Config) {
 // checkPorts tries each port. If this configuration's server runs, its ports have to be
 // taken; otherwise they have to be free.
 func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
-	running := e.running(ctx, cfg)
+	running, unknown := e.running(ctx, cfg)
 	for _, p := range allPorts(cfg) {
 		for _, address := range p.addresses {
 			l, err := e.listen(ctx, address)
@@ -184,7 +188,7 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 				r.fail("port", "%s (%s) is not served by the server that runs: restart it if the configuration is new", address, p.name)
 			case err == nil:
 				r.pass("port", "%s (%s) is free", address, p.name)
-			case running && errors.Is(err, syscall.EADDRINUSE):
+			case (running || unknown) && errors.Is(err, syscall.EADDRINUSE):
 				r.pass("port", "%s (%s) is open", address, p.name)
 			default:
 				r.fail("port", "%v", explainPort(p.name, address, false, err))
@@ -194,12 +198,13 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 	}
 }
 
-// running reports whether a server works with this configuration's data, and says so.
-func (e *env) running(ctx context.Context, cfg *config.Config) bool {
+// running reports whether a server works with this configuration's data; it is unknown
+// if this user may not ask.
+func (e *env) running(ctx context.Context, cfg *config.Config) (running, unknown bool) {
 	client := admin.NewClient(cfg.Control)
 	defer client.Close()
 	_, err := client.Version(ctx)
-	return err == nil
+	return err == nil, errors.Is(err, fs.ErrPermission)
 }
 
 // closeQuietly closes a listener that was opened only to see whether that works.

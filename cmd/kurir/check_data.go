@@ -27,12 +27,7 @@ func checkDataDir(r *report, files fsx.FS, dir string) {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		parent := filepath.Dir(filepath.Clean(dir))
-		if up, err := os.Stat(parent); err != nil || !up.IsDir() {
-			r.warn("data", "the data directory %s does not exist, and neither does %s: both will be made", dir, parent)
-		} else {
-			r.warn("data", "the data directory %s does not exist yet: it will be made", dir)
-		}
+		checkMissing(r, dir)
 		return
 	case err != nil:
 		r.fail("data", "data directory: %v", err)
@@ -45,6 +40,10 @@ func checkDataDir(r *report, files fsx.FS, dir string) {
 	if err := checkOwner(dir, info); err != nil {
 		r.fail("data", "%v", err)
 	}
+	if err := mayWrite(dir); err != nil {
+		r.fail("data", "%v", denied(dir, info, err))
+		return
+	}
 	if perm := info.Mode().Perm(); perm&0o077 != 0 {
 		r.warn("data", "other users may enter %s (mode %#o): chmod 700 %s", dir, perm, dir)
 	}
@@ -56,6 +55,31 @@ func checkDataDir(r *report, files fsx.FS, dir string) {
 	checkStamps(r, dir)
 	if r.Errors+r.Warnings == before {
 		r.pass("data", "data directory %s", dir)
+	}
+}
+
+// checkMissing says whether a data directory that is not there can be made.
+func checkMissing(r *report, dir string) {
+	parent := filepath.Dir(filepath.Clean(dir))
+	above := parent
+	for {
+		up, err := os.Stat(above)
+		if err == nil && up.IsDir() {
+			break
+		}
+		if next := filepath.Dir(above); next != above {
+			above = next
+			continue
+		}
+		break
+	}
+	switch err := mayWrite(above); {
+	case err != nil:
+		r.fail("data", "the data directory %s does not exist, and this user may not make it (%s: %v): sudo install -d -m 700 -o USER %s, with the user that runs kurir", dir, above, err, dir)
+	case above != parent:
+		r.warn("data", "the data directory %s does not exist, and neither does %s: both will be made", dir, parent)
+	default:
+		r.warn("data", "the data directory %s does not exist yet: it will be made", dir)
 	}
 }
 

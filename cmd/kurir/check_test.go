@@ -174,6 +174,11 @@ func TestCheckDataDir(t *testing.T) {
 	r = &report{}
 	checkDataDir(r, fsx.OS{}, filepath.Join(s.dir, "a", "b"))
 	contains(t, levels(r, levelWarning), "both will be made")
+	r = &report{}
+	checkDataDir(r, fsx.OS{}, "/proc/nowhere/data")
+	if _, err := os.Stat("/proc/self"); err == nil && os.Geteuid() != 0 {
+		contains(t, levels(r, levelError), "this user may not make it")
+	}
 }
 
 func TestCheckClock(t *testing.T) {

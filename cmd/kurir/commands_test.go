@@ -40,7 +40,9 @@ func story() []step {
 
 		{line: "account list --json", want: []string{"[]"}},
 		{line: "account add alice@example.test --password-stdin", stdin: "a fine password\n", want: []string{"Account alice@example.test added."}},
-		{line: "account add alice@example.test --password-stdin", stdin: "x\n", code: 1, want: []string{"kurir account passwd alice@example.test"}},
+		{line: "account add alice@example.test --password-stdin", stdin: "a fine password\n", code: 1, want: []string{"kurir account passwd alice@example.test"}},
+		{line: "account add dave@example.test --password-stdin", stdin: "s3cret!\n", code: 1, want: []string{"7 characters, 8 at least"}},
+		{line: "account passwd alice@example.test --password-stdin", stdin: "Alice@example.test\n", code: 1, want: []string{"the password is the address"}},
 		{line: "account add bob@example.test --generate --quota 1GiB", want: []string{"-"}},
 		{line: "account add carol@elsewhere.test --generate", code: 1, want: []string{"kurir domain add elsewhere.test"}},
 		{line: "account add dave@example.test --password-stdin", stdin: "\n", code: 1, want: []string{"standard input holds no password"}},
@@ -80,6 +82,9 @@ func story() []step {
 		{line: "domain remove example.net", code: 1, want: []string{"kurir domain alias remove example.net"}},
 		{line: "domain alias remove example.net", want: []string{"removed"}},
 		{line: "domain remove example.test", want: []string{"removed"}},
+		{line: "domain remove example.test", code: 1, want: []string{"kurir domain list"}},
+		{line: "domain add bücher.example", want: []string{"added"}},
+		{line: "domain list", want: []string{"xn--bcher-kva.example (bücher.example)"}},
 	}
 }
 
@@ -174,10 +179,15 @@ func TestTyping(t *testing.T) {
 	}{
 		{line: "account add alice@example.test", typed: []string{"good pass", "good past"}, code: 1, want: "the two passwords differ"},
 		{line: "account add alice@example.test", typed: []string{""}, code: 1, want: "no password was typed"},
+		{line: "account add alice@example.test", typed: []string{"short"}, code: 1, want: "5 characters"},
+		{line: "account add alice@elsewhere.test", code: 1, want: "kurir domain add elsewhere.test"},
+		{line: "account passwd nobody@example.test", code: 1, want: "no such account"},
+		{line: "account remove nobody@example.test", code: 1, want: "no such account"},
 		{line: "account add alice@example.test", typed: []string{"good pass"}, code: 1, want: "nobody types any more"},
 		{line: "account add alice@example.test", typed: []string{"good pass", "good pass"}, want: "New password for alice@example.test: "},
-		{line: "account passwd alice@example.test", typed: []string{"other", "other"}, want: "The same once more: "},
+		{line: "account passwd alice@example.test", typed: []string{"other pass", "other pass"}, want: "The same once more: "},
 		{line: "account remove alice@example.test", answer: "no\n", code: 1, want: "nothing was changed"},
+		{line: "account add alice@example.test", code: 1, want: "already exists; for another password"},
 		{line: "account remove alice@example.test", answer: "", code: 1, want: "nothing was changed"},
 		{line: "account remove alice@example.test --purge", answer: "\n", code: 1, want: "delete all its mail for good? [y/N]"},
 		{line: "account remove alice@example.test", answer: "Yes\n", want: "Remove the account alice@example.test? [y/N]"},
@@ -305,6 +315,36 @@ func TestOtherUsersData(t *testing.T) {
 	contains(t, errs, "user with id 12345", "sudo -u '#12345'")
 	_, out, _ := s.do("", "check")
 	contains(t, out, "user with id 12345")
+
+	// A running server makes the files itself: it may be asked.
+	if err := os.Chown(s.dir, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	srv := s.serve()
+	if err := os.Chown(s.dir, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	contains(t, s.must("", "domain", "list"), "example.test")
+	srv.stop()
+}
+
+// TestWrongDirectory: what only looks makes no data where there is none.
+func TestWrongDirectory(t *testing.T) {
+	s := newTestSite(t)
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"account list", "domain list", "alias list", "mailbox list a@b.test", "account add a@b.test --generate"} {
+		code, _, errs := s.do("", strings.Fields(line)...)
+		if code != exitFailed {
+			t.Errorf("kurir %s: exit %d", line, code)
+		}
+		contains(t, errs, s.dir+" holds no data of kurir", "kurir domain add")
+	}
+	if names, err := os.ReadDir(s.dir); err != nil || len(names) > 0 {
+		t.Errorf("left in the directory: %v, %v", names, err)
+	}
+	s.must("", "domain", "add", "example.test")
 }
 
 func TestHealth(t *testing.T) {
@@ -313,7 +353,7 @@ func TestHealth(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("no server: exit %d", code)
 	}
-	contains(t, errs, "no kurir server answers", s.dir)
+	contains(t, errs, "no kurir server answers", s.dir, "kurir serve")
 
 	srv := s.serve()
 	if out := s.must("", "health"); out != "ok\n" {

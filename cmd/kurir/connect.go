@@ -41,13 +41,16 @@ func (e *env) connect(ctx context.Context, create bool, f operation) error {
 		if err == nil {
 			return errors.Join(f(ctx, d.service), d.Close())
 		}
-		if !errors.Is(err, fsx.ErrLocked) {
+		var owner *ownerError
+		if !errors.Is(err, fsx.ErrLocked) && !errors.As(err, &owner) {
 			return err
 		}
 		_, silent := client.Version(ctx)
 		switch {
 		case silent == nil:
 			return f(ctx, client)
+		case owner != nil: // root may ask the server, which makes the files itself
+			return err
 		case !errors.Is(silent, admin.ErrNoServer):
 			return silent
 		case time.Since(start) > patience:

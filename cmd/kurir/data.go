@@ -90,7 +90,7 @@ func prepareDir(o dataOptions) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && o.create:
 		if err := fsx.MkdirAll(o.files, o.dir, 0o700); err != nil {
-			return fmt.Errorf("making the data directory: %w", err)
+			return fmt.Errorf("making the data directory: %w; make it for the user that runs kurir (sudo install -d -m 700 -o USER %s), or name another with \"data\" in the configuration", err, o.dir)
 		}
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
@@ -100,7 +100,32 @@ func prepareDir(o dataOptions) error {
 	case !info.IsDir():
 		return fmt.Errorf("the data directory %s is a file", o.dir)
 	}
-	return checkOwner(o.dir, info)
+	if err := checkOwner(o.dir, info); err != nil {
+		return err
+	}
+	if err := mayWrite(o.dir); err != nil {
+		return denied(o.dir, info, err)
+	}
+	if o.create {
+		return nil
+	}
+	if _, err := o.files.Stat(filepath.Join(o.dir, "kurir.db")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no data of kurir: name the right directory with -c or --data; if it is the right one, \"kurir domain add\" begins there", o.dir)
+	}
+	return nil
+}
+
+// ownerError says that the data belong to another user than root, who is asking.
+type ownerError struct{ text string }
+
+func (o *ownerError) Error() string { return o.text }
+
+// denied explains why this user cannot work in dir.
+func denied(dir string, info fs.FileInfo, err error) error {
+	if whose := ownedBy(info); whose != "" {
+		return fmt.Errorf("this user may not work in the data directory %s (%w): %s", dir, err, whose)
+	}
+	return fmt.Errorf("this user may not work in the data directory %s: %w", dir, err)
 }
 
 // Close closes everything in reverse order.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"kurir/internal/admin"
+	"kurir/internal/directory"
 )
 
 func domainCommand(e *env) *cobra.Command {
@@ -37,6 +39,9 @@ func domainAdd(e *env) *cobra.Command {
 					return err
 				}
 				e.printf("Domain %s added.\n", plain(args[0]))
+				if !strings.Contains(strings.TrimSuffix(args[0], "."), ".") {
+					fmt.Fprintf(e.stderr, "Note: %s has no dot; other servers know domains such as example.org only.\n", plain(args[0]))
+				}
 				return nil
 			})
 		},
@@ -59,10 +64,20 @@ func domainList(e *env) *cobra.Command {
 				return err
 			}
 			return list(e, *asJSON, rows, "DOMAIN\tALIAS OF\tACCOUNTS", "There is no domain yet; add one with: kurir domain add example.org",
-				func(d admin.Domain) string { return fmt.Sprintf("%s\t%s\t%d", d.Name, d.AliasOf, d.Accounts) })
+				func(d admin.Domain) string {
+					return fmt.Sprintf("%s\t%s\t%d", showDomain(d.Name), showDomain(d.AliasOf), d.Accounts)
+				})
 		})
 	}
 	return c
+}
+
+// showDomain is a domain's name, with what it reads like behind it if that differs.
+func showDomain(name string) string {
+	if reads := directory.DisplayDomain(name); reads != name {
+		return name + " (" + plain(reads) + ")"
+	}
+	return name
 }
 
 func domainRemove(e *env) *cobra.Command {

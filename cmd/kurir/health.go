@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"kurir/internal/admin"
 )
 
 func healthCommand(e *env) *cobra.Command {
@@ -11,9 +14,10 @@ func healthCommand(e *env) *cobra.Command {
 		Use:   "health",
 		Short: "Ask the running server whether all is well",
 		Long: `Ask the running server whether all is well, through its control socket. Exit code 0:
-it runs and all its checks are green; 1: it does not run, or something is wrong.`,
+it runs and all its checks are green; 1: it does not run, or something is wrong. In a
+Dockerfile: HEALTHCHECK CMD ["kurir", "health"]`,
 		Example: `  kurir health -c /etc/kurir/kurir.toml
-  HEALTHCHECK CMD ["kurir", "health"]         # in a Dockerfile`,
+  kurir health --json`,
 		Args: exactly(),
 	}
 	asJSON := addJSON(c)
@@ -24,6 +28,9 @@ it runs and all its checks are green; 1: it does not run, or something is wrong.
 		}
 		defer client.Close()
 		h, err := client.Health(c.Context())
+		if errors.Is(err, admin.ErrNoServer) {
+			return fmt.Errorf("%w; start it with: kurir serve", err)
+		}
 		if err != nil {
 			return err
 		}

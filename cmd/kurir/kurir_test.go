@@ -219,7 +219,10 @@ func TestHelp(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"frobnicate", `unknown command "frobnicate"`},
-		{"acount list", "account"},
+		{"acount list", "did you mean account?"},
+		{"local --port-offset many", "it has to be a whole number"},
+		{"check --json=perhaps", "it has to be true or false"},
+		{"account quota a@x.test 5", "was a unit meant"},
 		{"account lst", "did you mean list?"},
 		{"account frobnicate", `unknown command "frobnicate" for "kurir account"`},
 		{"account add", "ADDRESS is missing"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -45,7 +44,7 @@ other domains is refused. Mail is kept from run to run; Ctrl-C stops it.`,
   kurir local --port-offset 10000      # SMTP on 11025, IMAP on 11143 and so on`,
 		Args: exactly(),
 	}
-	dir := c.Flags().String("dir", "", "where the mail is kept (default: a folder kurir-local in your data directory)")
+	dir := c.Flags().String("dir", "", "where the mail is kept, as `DIR` (default: a folder kurir-local in your data directory)")
 	offset := c.Flags().Int("port-offset", 0, "add `N` to every port")
 	c.MarkFlagDirname("dir")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -124,7 +123,7 @@ func markLocal(files fsx.FS, dir string) error {
 // isLocal reports whether dir is a data directory of local.
 func isLocal(files fsx.FS, dir string) bool {
 	_, err := files.Stat(filepath.Join(dir, localMark))
-	return !errors.Is(err, fs.ErrNotExist)
+	return err == nil
 }
 
 // addLocalAccounts makes the domain and the accounts of local, where they are missing,

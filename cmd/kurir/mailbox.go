@@ -59,6 +59,7 @@ download the mailboxes again, instead of showing wrong messages.`,
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
+			defer e.whileWaiting("checking " + plain(args[0]))()
 			r, err := o.Fsck(ctx, admin.Fsck{Address: args[0], Restored: *restored})
 			if err != nil {
 				return err

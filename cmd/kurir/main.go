@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -33,7 +34,7 @@ func run(ctx context.Context, env *env, args []string) int {
 		return exitOK
 	}
 	if text := err.Error(); text != "" {
-		fmt.Fprintln(env.stderr, "kurir:", text)
+		fmt.Fprintln(env.stderr, "kurir:", strings.ReplaceAll(text, "\n", "\nkurir: "))
 	}
 	if isUsage(err) || !env.started {
 		fmt.Fprintln(env.stderr, "Try the command with --help for its usage and examples.")

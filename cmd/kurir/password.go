@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -37,13 +38,34 @@ func (p *passwordFlags) check(e *env) error {
 	return nil
 }
 
+// asks reports whether a person will be asked.
+func (p *passwordFlags) asks() bool { return !p.stdin && !p.generate }
+
+// leastPassword is the least number of characters of a password.
+const leastPassword = 8
+
+// tooWeak refuses passwords that are guessed at once: a mail server's are tried from all
+// over the world.
+func tooWeak(password, address string) error {
+	local, _, _ := strings.Cut(address, "@")
+	switch n := utf8.RuneCountInString(password); {
+	case n < leastPassword:
+		return fmt.Errorf("the password has %s, %d at least are needed: take a few words, or --generate; nothing was changed", count(n, "character"), leastPassword)
+	case strings.EqualFold(password, address), strings.EqualFold(password, local):
+		return errors.New("the password is the address, which everyone guesses first: take a few words, or --generate; nothing was changed")
+	}
+	return nil
+}
+
 // get returns the password, and whether it was made here and must be shown.
 func (p *passwordFlags) get(e *env, address string) (password string, generated bool, err error) {
 	switch {
 	case p.generate:
 		return auth.GeneratePassword(), true, nil
 	case p.stdin:
-		password, err = firstLine(e.stdin)
+		if password, err = firstLine(e.stdin); err == nil {
+			err = tooWeak(password, address)
+		}
 		return password, false, err
 	}
 	password, err = e.askPassword(address)
@@ -74,6 +96,9 @@ func (e *env) askPassword(address string) (string, error) {
 	}
 	if first == "" {
 		return "", errors.New("no password was typed; nothing was changed")
+	}
+	if err := tooWeak(first, address); err != nil {
+		return "", err
 	}
 	again, err := e.ask("The same once more: ")
 	if err != nil {

@@ -36,17 +36,30 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{plainFlag(err.Error())} })
 	root.PersistentFlags().StringVarP(&e.config, "config", "c", "", "configuration `FILE`")
 	root.PersistentFlags().StringVar(&e.data, "data", "", "data `DIR`, in place of the configuration's")
 	root.MarkPersistentFlagDirname("data")
 	root.MarkPersistentFlagFilename("config", "toml")
-	root.AddCommand(
+	root.Args = cobra.ArbitraryArgs // group says what is wrong with them
+	group(root,
 		serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
 		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e),
 	)
 	noFiles(root)
 	return root
+}
+
+// plainFlag takes Go's own words out of a complaint about a flag's value.
+func plainFlag(text string) string {
+	at := strings.Index(text, ": strconv.")
+	switch {
+	case at < 0:
+		return text
+	case strings.HasPrefix(text[at:], ": strconv.ParseBool"):
+		return text[:at] + ": it has to be true or false"
+	}
+	return text[:at] + ": it has to be a whole number"
 }
 
 // noFiles keeps a shell from completing arguments with file names: none is one.

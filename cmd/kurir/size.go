@@ -8,6 +8,9 @@ import (
 	"kurir/internal/config"
 )
 
+// leastQuota is the least limit in bytes; anything below is a forgotten unit.
+const leastQuota = 1 << 20
+
 // parseQuota reads a size such as "2GiB" or "1048576"; empty, "none" and "0" are no limit.
 func parseQuota(s string) (int64, error) {
 	if s == "" || strings.EqualFold(s, "none") {
@@ -15,7 +18,10 @@ func parseQuota(s string) (int64, error) {
 	}
 	n, err := config.ParseSize(s)
 	if err != nil {
-		return 0, usagef("%v, nor \"none\"", err)
+		return 0, usagef("%v, or \"none\"", err)
+	}
+	if n > 0 && n < leastQuota {
+		return 0, usagef("a quota of %s leaves no room for mail: was a unit meant, as in 5GiB?", n)
 	}
 	return int64(n), nil
 }
@@ -24,6 +30,14 @@ func parseQuota(s string) (int64, error) {
 func showQuota(n int64) string {
 	if n == 0 {
 		return "none"
+	}
+	for _, u := range []struct { // as it was given: 2GB is not 1.9 GiB
+		size int64
+		name string
+	}{{1 << 40, "TiB"}, {1e12, "TB"}, {1 << 30, "GiB"}, {1e9, "GB"}, {1 << 20, "MiB"}, {1e6, "MB"}} {
+		if n%u.size == 0 {
+			return fmt.Sprintf("%d %s", n/u.size, u.name)
+		}
 	}
 	return showSize(n)
 }

@@ -78,7 +78,7 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w (%s)", ErrNoServer, c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the control socket %s is not yours: run this command as the user that runs kurir, or as root: %w", c.path, fs.ErrPermission)
+		return fmt.Errorf("the control socket %s may not be used by this user: run the command as the user that runs kurir, or as root: %w", c.path, fs.ErrPermission)
 	}
 	return err
 }

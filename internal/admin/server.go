@@ -92,7 +92,7 @@ func subjectOf(q any) string {
 	case Quota:
 		return q.Address
 	case Rename:
-		return q.Old
+		return q.Old + " to " + q.New
 	case Disable:
 		return q.Address
 	case Remove:

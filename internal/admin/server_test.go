@@ -137,11 +137,14 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return o.Health(ctx) },
 		func(o Operations) (any, error) { return o.Version(ctx) },
 	}
-	for _, q := range []any{"s", Domain{Name: "s"}, NewAccount{Address: "s"}, Password{Address: "s"}, Quota{Address: "s"}, Rename{Old: "s"},
+	for _, q := range []any{"s", Domain{Name: "s"}, NewAccount{Address: "s"}, Password{Address: "s"}, Quota{Address: "s"},
 		Disable{Address: "s"}, Remove{Address: "s"}, Alias{Address: "s"}, Fsck{Address: "s"}} {
 		if subjectOf(q) != "s" {
 			t.Errorf("the log does not say whom %T is about", q)
 		}
+	}
+	if got := subjectOf(Rename{Old: "a", New: "b"}); got != "a to b" {
+		t.Errorf("the log says of a rename: %q", got)
 	}
 	if want := reflect.TypeFor[Operations]().NumMethod(); len(calls) != want || len(operations()) != want {
 		t.Fatalf("%d calls tested and %d served of %d operations", len(calls), len(operations()), want)

@@ -62,7 +62,9 @@ func (s *Service) removeDomain(ctx context.Context, name string, alias bool) err
 	if err != nil {
 		return err
 	}
+	known := false
 	for _, d := range all {
+		known = known || d.Name == canonical
 		switch {
 		case d.Name != canonical || (d.AliasOf != "") == alias:
 		case alias:
@@ -71,7 +73,21 @@ func (s *Service) removeDomain(ctx context.Context, name string, alias bool) err
 			return fmt.Errorf("%w: %s is an alias of %s; to remove it: kurir domain alias remove %s", directory.ErrInUse, d.Name, d.AliasOf, d.Name)
 		}
 	}
+	if !known { // the directory would say how to add it
+		return &unknownDomain{canonical}
+	}
 	return s.Directory.RemoveDomain(ctx, canonical)
+}
+
+// unknownDomain is directory.ErrNoDomain for who wants to remove one.
+type unknownDomain struct{ name string }
+
+func (u *unknownDomain) Error() string {
+	return u.name + ": no such domain here; see: kurir domain list"
+}
+
+func (u *unknownDomain) Unwrap() error {
+	return directory.ErrNoDomain
 }
 
 // ListDomains implements Operations; sorted by name.

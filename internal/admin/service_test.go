@@ -359,7 +359,8 @@ func TestDomains(t *testing.T) {
 	w.fails(w.RemoveDomain(ctx, "example.net"), directory.ErrInUse, "kurir domain alias remove example.net")
 	w.fails(w.RemoveDomainAlias(ctx, "example.test"), directory.ErrInUse, "kurir domain remove example.test")
 	w.fails(w.RemoveDomain(ctx, "example.test"), directory.ErrInUse, "accounts")
-	w.fails(w.RemoveDomainAlias(ctx, "example.com"), directory.ErrNoDomain)
+	w.fails(w.RemoveDomainAlias(ctx, "example.com"), directory.ErrNoDomain, "kurir domain list")
+	w.fails(w.RemoveDomain(ctx, "example.com"), directory.ErrNoDomain, "kurir domain list")
 	w.fails(w.RemoveDomain(ctx, "not a domain"), directory.ErrInvalidAddress)
 	w.ok(w.RemoveDomainAlias(ctx, "Example.NET"))
 }

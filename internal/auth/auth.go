@@ -246,8 +246,8 @@ func (a *Authenticator) checkIdentity(ctx context.Context, at Attempt, acc direc
 // password into the wrong field.
 func (a *Authenticator) report(at Attempt, acc directory.Account, err error) {
 	log, level, text := at.Log, slog.LevelWarn, "login refused"
-	if log == nil {
-		log = a.log.With("remote", at.Remote)
+	if log == nil { // a session's logger has both
+		log = a.log.With("remote", at.Remote, "protocol", at.Protocol)
 	}
 	switch {
 	case err == nil:
@@ -262,7 +262,7 @@ func (a *Authenticator) report(at Attempt, acc directory.Account, err error) {
 	if typed, err := directory.ParseAddress(at.Username); name == "" && err == nil && strings.Contains(typed.Domain, ".") {
 		name = typed.String()
 	}
-	args := []any{"account", name, "protocol", at.Protocol, "mechanism", at.Mechanism, "tls", at.TLS}
+	args := []any{"account", name, "mechanism", at.Mechanism, "tls", at.TLS}
 	if err != nil {
 		args = append(args, "err", err)
 	}

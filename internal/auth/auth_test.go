@@ -377,6 +377,31 @@ func TestLastUseIsNotedLazily(t *testing.T) {
 	})
 }
 
+// A session's logger names the protocol itself: it is said once.
+func TestLogNamesProtocolOnce(t *testing.T) {
+	a := New(Options{Directory: noDirectory{}, Log: slog.New(slog.DiscardHandler)})
+	var own, session bytes.Buffer
+	a.log = slog.New(slog.NewTextHandler(&own, nil))
+	at := Attempt{Protocol: "pop3", Remote: home, Username: "nobody@example.com", Password: "secret"}
+	a.Authenticate(t.Context(), at)
+	at.Log = slog.New(slog.NewTextHandler(&session, nil)).With("protocol", "pop3")
+	a.Authenticate(t.Context(), at)
+	for _, log := range []string{own.String(), session.String()} {
+		if strings.Count(log, "protocol=pop3") != 1 || strings.Contains(log, "secret") {
+			t.Error(log)
+		}
+	}
+}
+
+// noDirectory has no account.
+type noDirectory struct{}
+
+func (noDirectory) Login(context.Context, string) (directory.Account, []directory.Credential, error) {
+	return directory.Account{}, nil, directory.ErrNoAccount
+}
+
+func (noDirectory) Touch(context.Context, map[int64]time.Time) error { return nil }
+
 // The whole with the real directory and the real hash.
 func TestWithDirectory(t *testing.T) {
 	ctx := t.Context()

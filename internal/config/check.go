@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// maxSocketPath is the longest path of a Unix socket: sun_path less its final zero.
-const maxSocketPath = 107
-
 // check looks at the values, fills in those that depend on others, and notes mistakes.
 func (l *loader) check() {
 	c := l.c
@@ -25,9 +22,6 @@ func (l *loader) check() {
 	}
 	if c.Control == "" {
 		c.Control = filepath.Join(c.Data, "control.sock")
-	}
-	if len(c.Control) > maxSocketPath {
-		l.wrong("control", "%s is longer than the %d characters that a socket's path may have", c.Control, maxSocketPath)
 	}
 	switch {
 	case c.TLS.Cert != "" && c.TLS.Key == "":

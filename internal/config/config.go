@@ -184,6 +184,7 @@ func readFile(path string) ([]byte, error) {
 // loader collects settings and mistakes.
 type loader struct {
 	path     string
+	dir      string // absolute: where relative paths in the file start
 	c        *Config
 	fields   []field
 	byKey    map[string]*field
@@ -193,7 +194,10 @@ type loader struct {
 }
 
 func newLoader(path string) *loader {
-	l := &loader{path: path, c: Default(), byKey: make(map[string]*field), origin: make(map[string]Mistake)}
+	l := &loader{path: path, dir: filepath.Dir(path), c: Default(), byKey: make(map[string]*field), origin: make(map[string]Mistake)}
+	if dir, err := filepath.Abs(l.dir); err == nil {
+		l.dir = dir // messages and the log name whole paths
+	}
 	l.fields = fields(l.c)
 	for i := range l.fields {
 		l.byKey[l.fields[i].key] = &l.fields[i]

@@ -44,8 +44,20 @@ func (l *loader) readTOML(text []byte) {
 	}
 }
 
+// problem is what is wrong with text that is no TOML, with a hint for the mistakes that
+// everyone makes once.
 func problem(bad *toml.DecodeError) string {
-	return "not TOML: " + strings.TrimPrefix(bad.Error(), "toml: ")
+	text := strings.TrimPrefix(bad.Error(), "toml: ")
+	hint := ""
+	switch {
+	case strings.Contains(text, "at start of value"):
+		hint = `; text needs straight quotes around it: "text"`
+	case strings.Contains(text, "cannot have new lines"):
+		hint = `; is the closing quote " missing?`
+	case strings.Contains(text, "expected '=' after key"):
+		hint = `; write: key = "value"`
+	}
+	return "not TOML: " + text + hint
 }
 
 // walker visits the expressions of a file.
@@ -119,7 +131,7 @@ func (w *walker) keyValue(table []string, e *unstable.Node) {
 		return
 	}
 	v, from := w.value(value, from)
-	w.l.set(f, v, from, filepath.Dir(w.l.path))
+	w.l.set(f, v, from, w.l.dir)
 }
 
 // value converts a node for field.set, and gives its place if it has one.

@@ -49,7 +49,7 @@ func ParseSize(text string) (Size, error) {
 	}
 	n, err := strconv.ParseUint(strings.TrimSpace(number), 10, 63)
 	if err != nil || unit == 0 || n > math.MaxInt64/uint64(unit) {
-		return 0, fmt.Errorf(`%q is not a size, such as "50MiB"`, text)
+		return 0, fmt.Errorf(`%q is not a size: a whole number with B, KiB, MiB, GiB or TiB, such as "50MiB"`, text)
 	}
 	return Size(n) * Size(unit), nil
 }

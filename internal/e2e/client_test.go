@@ -53,7 +53,7 @@ func (c *client) file(name, text string) string {
 // try runs a program with stdin and returns all that it said and its exit code.
 func (c *client) try(stdin, name string, args ...string) (out string, code int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = c.home

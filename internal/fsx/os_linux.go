@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -134,3 +135,27 @@ func retry(fn func() error) error {
 		}
 	}
 }
+
+// OpenDir opens a directory for renaming in it: see the function OpenDir.
+func (OS) OpenDir(dir string) (Dir, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &openDir{f, int(f.Fd())}, nil
+}
+
+type openDir struct {
+	f  *os.File
+	fd int
+}
+
+func (d *openDir) Rename(oldname, newname string) error {
+	err := retry(func() error { return unix.Renameat(d.fd, oldname, d.fd, newname) })
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: filepath.Join(d.f.Name(), oldname), New: filepath.Join(d.f.Name(), newname), Err: err}
+	}
+	return nil
+}
+
+func (d *openDir) Close() error { return d.f.Close() }
