@@ -564,7 +564,10 @@ func (v *trial) goOn(ctx context.Context, s *Store, dir string, got map[string]*
 	if err := s.Close(); err != nil {
 		return err
 	}
-	if left := leftovers(dir); len(left) > 0 {
+	left := slices.DeleteFunc(leftovers(dir), func(p string) bool { // of a mailbox that was not opened
+		return strings.HasPrefix(filepath.Base(p), "kurir-mailbox.") && filepath.Base(filepath.Dir(p))[0] == '.'
+	})
+	if len(left) > 0 {
 		return fmt.Errorf("left over: %v", left)
 	}
 	t, err := Open(ctx, Options{Dir: dir, Hostname: "host.test", BootID: "boot-3", NoWatch: true})

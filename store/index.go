@@ -9,9 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // index is an account's index.db: a cache of what the names of its files say, and of what
@@ -23,6 +25,8 @@ type index struct {
 	path  string
 	inode uint64
 	mu    sync.Mutex // one transaction at a time
+
+	damaged atomic.Bool // SQLite says so
 
 	structures structureCache
 }
@@ -129,6 +133,13 @@ func (ix *index) prepare() error {
 	default:
 		return fmt.Errorf("index of version %d", v)
 	}
+	var tables int
+	if err := ix.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name IN ('mailbox', 'block', 'expunged', 'structure')").Scan(&tables); err != nil {
+		return err
+	}
+	if tables != 4 {
+		return fmt.Errorf("index of %d tables", tables)
+	}
 	st, err := os.Stat(ix.path)
 	if err != nil {
 		return err
@@ -144,8 +155,12 @@ func inodeOf(st fs.FileInfo) uint64 {
 	return 0
 }
 
-// lost says whether the file at the index's path is no longer the one that is open.
+// lost says whether the file at the index's path is no longer the one that is open, or was
+// found to be damaged.
 func (ix *index) lost() bool {
+	if ix.damaged.Load() {
+		return true
+	}
 	st, err := os.Stat(ix.path)
 	return err != nil || inodeOf(st) != ix.inode
 }
@@ -158,12 +173,24 @@ func (ix *index) commit(f func(tx *sql.Tx) error) error {
 	defer ix.mu.Unlock()
 	tx, err := ix.db.Begin()
 	if err != nil {
-		return err
+		return ix.note(err)
 	}
 	if err := f(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		return errors.Join(ix.note(err), tx.Rollback())
 	}
-	return tx.Commit()
+	return ix.note(tx.Commit())
+}
+
+// note remembers whether an error says that the file is damaged: see lost.
+func (ix *index) note(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			ix.damaged.Store(true)
+		}
+	}
+	return err
 }
 
 // checkpoint brings all that was committed into the database file, durable.
@@ -235,7 +262,7 @@ func dropMailbox(tx *sql.Tx, key int64, keepRow bool) error {
 func (ix *index) blocks(key int64, f func(data []byte) error) error {
 	rows, err := ix.db.QueryContext(context.Background(), "SELECT data FROM block WHERE mailbox=? ORDER BY block", key)
 	if err != nil {
-		return err
+		return ix.note(err)
 	}
 	defer rows.Close()
 	var data sql.RawBytes
@@ -247,7 +274,7 @@ func (ix *index) blocks(key int64, f func(data []byte) error) error {
 			return err
 		}
 	}
-	return rows.Err()
+	return ix.note(rows.Err())
 }
 
 // appendUIDs packs ascending UIDs as differences.

@@ -272,6 +272,11 @@ func (w *world) transfer(move bool) bool {
 		if err != nil && !move && len(r.Dest) > 0 || r.UIDValidity != dst.UIDValidity() || len(r.Source) != len(r.Dest) {
 			w.fatalf("transfer: %+v %v", r, err)
 		}
+		for uid := range b.foreign {
+			if msg := b.msgs[uid]; msg != nil {
+				msg.rename(m.Keywords())
+			}
+		}
 		var msgs []*wantMsg
 		for _, uid := range r.Source {
 			if b.msgs[uid] == nil || !slices.Contains(uids, uid) {

@@ -20,6 +20,9 @@ set confirmappend=no confirmcreate=no delete=yes quit=yes move=no mark_old=no wa
 set sort=date-received resolve=no
 `
 
+// keyed has mutt type keys at the start.
+func keyed(keys ...string) string { return `push "` + strings.Join(keys, "") + `"` }
+
 // TestMutt works as a person at a terminal does: reads, flags, copies, saves, deletes,
 // makes a mailbox, then sends with a copy of its own.
 func TestMutt(t *testing.T) {
@@ -33,7 +36,7 @@ func TestMutt(t *testing.T) {
 	}
 	mutt := func(mailbox string, keys ...string) {
 		t.Helper()
-		c.must("", "python3", terminal, "mutt", "-n", "-F", rc, "-f", mailbox, "-e", `push "`+strings.Join(keys, "")+`"`)
+		c.must("", "python3", terminal, "mutt", "-n", "-F", rc, "-f", mailbox, "-e", keyed(keys...))
 	}
 	on := func(subject string) string { return "<first-entry><search>~s " + subject + "<enter>" }
 	fill(t, s, alice, letter("x@y.test", alice, "zero"))
@@ -85,8 +88,9 @@ func TestMuttMaildir(t *testing.T) {
 	}
 	fill(t, s, alice, three()...)
 	w := s.watch(alice, "INBOX")
-	c.must("", "python3", terminal, "mutt", "-n", "-F", c.file("muttrc", "set mbox_type=Maildir delete=yes quit=yes move=no mark_old=no resolve=no sort=mailbox-order\n"),
-		"-f", s.account(alice), "-e", `push "<tag-pattern>~s two<enter><tag-prefix><flag-message><delete-pattern>~s three<enter><sync-mailbox><quit>"`)
+	// Without a folder that exists, it would ask at the start whether to make one.
+	rc := c.file("muttrc", fmt.Sprintf("set folder=%q mbox_type=Maildir delete=yes quit=yes move=no mark_old=no resolve=no\n", c.home))
+	c.must("", "python3", terminal, "mutt", "-n", "-F", rc, "-f", s.account(alice), "-e", keyed("<tag-pattern>~s two<enter><tag-prefix><flag-message><delete-pattern>~s three<enter><sync-mailbox><quit>"))
 	w.until("the flag and the removal", func() bool { return w.expunged == 1 && w.messages == 2 && w.has(2, `\flagged`) })
 	w.end()
 	inbox := s.mailboxOf(alice, "INBOX")

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// What another program does shows in a session that waits, within a second.
+func TestWatchTells(t *testing.T) {
+	s, a := testAccount(t, func(o *Options) { o.NoWatch = false })
+	m := testBox(t, a, "INBOX")
+	if !m.watched.Load() {
+		t.Skip("inotify does not work here")
+	}
+	v := testView(t, m)
+	limit := time.Second
+	see := func(what string, do func()) Delta {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		told := make(chan error, 1)
+		go func() {
+			_, err := m.Wait(ctx, v.ModSeq())
+			told <- err
+		}()
+		time.Sleep(2 * time.Millisecond)
+		do()
+		if err := <-told; err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		d, err := v.Refresh(t.Context(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	write := func(sub, name string) {
+		tmp := m.path("tmp", name)
+		if err := os.WriteFile(tmp, []byte("A: b\n\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		move(t, tmp, m.path(sub, name))
+	}
+	for i, sub := range []string{"new", "cur", "new"} {
+		if d := see("a message in "+sub, func() { write(sub, string(rune('a'+i))) }); d.Exists != i+1 {
+			t.Errorf("%+v", d)
+		}
+	}
+	if d := see("a flag", func() { f := fileOf(t, m, 2); move(t, f, f+"F") }); len(d.Changed) != 1 || d.Changed[0].Flags != Flagged {
+		t.Errorf("%+v", d)
+	}
+	if d := see("a removal", func() { os.Remove(fileOf(t, m, 1)) }); len(d.Expunged) != 1 {
+		t.Errorf("%+v", d)
+	}
+	if d := see("a delivery", func() {
+		if _, err := s.Deliver(t.Context(), stage(t, s, "A: b\r\n\r\n"), []Target{{Address: testAddress}}); err != nil {
+			t.Error(err)
+		}
+	}); d.Exists != 3 {
+		t.Errorf("%+v", d)
+	}
+	// RENAME takes the watch along.
+	if err := a.Create(t.Context(), "X", ""); err != nil {
+		t.Fatal(err)
+	}
+	m = testBox(t, a, "X")
+	v = testView(t, m)
+	if err := a.Rename(t.Context(), "X", "Y"); err != nil {
+		t.Fatal(err)
+	}
+	if d := see("a message after RENAME", func() { write("new", "z") }); d.Exists != 1 {
+		t.Errorf("%+v", d)
+	}
+	// A folder that is removed and made again is looked at by times.
+	limit = 5 * time.Second
+	if d := see("a folder made anew", func() {
+		os.RemoveAll(m.path("cur"))
+		os.Mkdir(m.path("cur"), 0o700)
+	}); len(d.Expunged) != 1 || m.watched.Load() {
+		t.Errorf("%+v", d)
+	}
+	if d := see("a message there", func() { write("cur", "y") }); d.Exists != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// Our own changes are no news: they cause no scan.
+func TestWatchKnowsOwnChanges(t *testing.T) {
+	_, a := testAccount(t, func(o *Options) { o.NoWatch = false })
+	m, junk := testBox(t, a, "INBOX"), testBox(t, a, "Junk")
+	testView(t, junk)
+	uids := testAppend(t, m, "1", "2", "3")
+	v := testView(t, m)
+	ctx := t.Context()
+	if _, _, err := m.Store(ctx, uids, AddFlags, FlagSet{Flags: Deleted}, NoModSeq); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Copy(ctx, uids, junk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Move(ctx, uids[:1], junk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Expunge(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(30 * time.Millisecond)
+	if m.curDirty.Load() || junk.curDirty.Load() {
+		t.Error("own changes are taken for another program's")
+	}
+	if d, err := v.Refresh(ctx, true); err != nil || len(d.Expunged) != 3 {
+		t.Errorf("%+v %v", d, err)
+	}
+}
+
+func TestWatchOverflow(t *testing.T) {
+	s, a := testAccount(t, func(o *Options) { o.NoWatch = false })
+	m := testBox(t, a, "INBOX")
+	if s.watch == nil || !m.watched.Load() {
+		t.Skip("inotify does not work here")
+	}
+	m.curDirty.Store(false)
+	news := map[*Mailbox]struct{}{}
+	event := make([]byte, 16)
+	copy(event[:4], "\xff\xff\xff\xff")
+	event[5] = 0x40 // IN_Q_OVERFLOW
+	s.watch.take(event, news)
+	if _, ok := news[m]; !ok || !m.curDirty.Load() || !m.newDirty.Load() {
+		t.Error("events were lost, and nobody looks")
+	}
+	s.watch.take(event[:7], news) // cut off: nothing to do
+	if _, err := os.Stat(filepath.Join(m.dir, "cur")); err != nil {
+		t.Error(err)
+	}
+}
