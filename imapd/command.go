@@ -11,7 +11,7 @@ import (
 
 const (
 	maxLine      = 64 << 10 // octets of a command line, each stretch between two literals
-	maxLiterals  = 1 << 20  // octets of all literals of a command, APPEND's message aside
+	maxLiterals  = 1 << 20  // octets of all literals of a command and of the lines before them, APPEND's message aside
 	maxEarlyLine = 8 << 10  // the same before login
 	maxEarly     = 16 << 10
 	maxSASL      = 12 << 10 // octets of a line of AUTHENTICATE (RFC 4954 has 12288)
@@ -78,7 +78,7 @@ func (s *session) readCommand() (*command, error) {
 	}
 	cmd, at := parseCommand(line)
 	s.admit(cmd)
-	all := line // the command so far; line is its last stretch
+	all, own := line, false // the command so far; line is its last stretch
 	for {
 		lit := literalAt(line)
 		if lit == nil {
@@ -88,8 +88,10 @@ func (s *session) readCommand() (*command, error) {
 			cmd.lit = lit
 			break
 		}
-		if literals -= lit.size; literals < 0 && cmd.err == nil {
+		// The stretches in front count too: there is no end to literals of 0 octets.
+		if literals -= int64(len(line)) + lit.size; literals < 0 && cmd.err == nil {
 			cmd.err = badf("Literal too large")
+			all = nil
 		}
 		if cmd.err != nil && lit.sync {
 			return cmd, nil // the client sees the reply in place of "+"
@@ -97,7 +99,9 @@ func (s *session) readCommand() (*command, error) {
 		if cmd.err != nil {
 			line, err = s.skip(lit.size, limit)
 		} else {
-			all = append(bytes.Clone(all), "\r\n"...)
+			if !own { // it is still the reader's
+				all, own = bytes.Clone(all), true
+			}
 			all, line, err = s.readLiteral(all, lit, limit)
 		}
 		if errors.Is(err, listen.ErrLineTooLong) {
@@ -117,11 +121,13 @@ func (s *session) readCommand() (*command, error) {
 // readLine reads one line of at most limit octets, its end left out.
 func (s *session) readLine(limit int) ([]byte, error) { return s.lines.ReadLine(limit) }
 
-// readLiteral appends a literal to all, and the line that follows it, which it returns too.
+// readLiteral appends to all the line end that is missing there, a literal, and the line that
+// follows it, which it returns too.
 func (s *session) readLiteral(all []byte, lit *literal, limit int) (_, line []byte, err error) {
 	if lit.sync {
 		s.out.line("+ OK")
 	}
+	all = append(all, "\r\n"...)
 	n := len(all)
 	all = append(all, make([]byte, lit.size)...)
 	if _, err := io.ReadFull(s.in, all[n:]); err != nil {

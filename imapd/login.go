@@ -96,8 +96,13 @@ func (s *session) logIn(c *command, at auth.Attempt) error {
 	if err != nil {
 		return authReply(err)
 	}
+	if !s.srv.sessions.enter(address, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount)) {
+		s.log.Warn("too many connections of one account", "account", address)
+		return errTooManySessions
+	}
 	account, err := s.srv.Store.Account(s.ctx, address)
 	if err != nil {
+		s.srv.sessions.leave(address)
 		return err
 	}
 	s.account, s.state = account, authenticated

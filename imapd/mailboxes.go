@@ -1,9 +1,12 @@
 package imapd
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
+
+	"kurir/store"
 )
 
 // specialUses gives the attributes of RFC 6154 that a mailbox can have their names in the store.
@@ -56,7 +59,24 @@ func (s *session) deleteMailbox(c *command) error {
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	return s.account.Delete(s.ctx, name)
+	if err := s.account.Delete(s.ctx, name); err != nil {
+		return err
+	}
+	return s.leaveDeleted()
+}
+
+// leaveDeleted closes the selected mailbox if it is the one that was just deleted: the
+// session goes on in the authenticated state.
+func (s *session) leaveDeleted() error {
+	if s.view == nil {
+		return nil
+	}
+	if _, err := s.mailbox.Status(s.ctx); !errors.Is(err, store.ErrMailboxGone) {
+		return nil
+	}
+	s.deselect()
+	s.out.line("* OK [CLOSED] The selected mailbox has been deleted")
+	return nil
 }
 
 // rename is RENAME (RFC 9051 section 6.3.6).

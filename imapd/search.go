@@ -21,6 +21,9 @@ func (s *session) search(c *command) error {
 	p := &searchParser{parser: &c.args, s: s, c: c}
 	r, err := p.request()
 	if err != nil {
+		if p.r.ReturnSave && replyTo(err).Type == typeNo {
+			s.saved = nil // RFC 5182 section 2.1
+		}
 		return err
 	}
 	if r.modseq {

@@ -24,12 +24,17 @@ func (s *session) open(c *command, readOnly bool) error {
 			condstore = true
 		})
 	}
-	if err := c.args.end(); err != nil {
-		return err
+	err := c.args.end()
+	var r *reply
+	if errors.As(err, &r) && r.Type == typeBad {
+		return err // the command was not one
 	}
 	if s.view != nil {
 		s.deselect()
 		s.out.line("* OK [CLOSED] Previous mailbox is closed")
+	}
+	if err != nil {
+		return err
 	}
 	if condstore {
 		s.enableCondstore()

@@ -32,6 +32,7 @@ const (
 	DefaultMaxBad        = 50
 	DefaultMaxMessage    = 50 << 20
 	DefaultMaxSearchKeys = 1000
+	DefaultMaxPerAccount = 50
 )
 
 // Server is an IMAP server. Store and Auth must be set; the zero value of every other
@@ -59,6 +60,9 @@ type Server struct {
 	MaxBad        int   // BAD replies before BYE; zero means 50
 	MaxMessage    int64 // bytes of a message in APPEND; zero means 50 MiB
 	MaxSearchKeys int   // keys in one SEARCH, those in parentheses included; zero means 1000
+	MaxPerAccount int   // sessions logged in to one account; zero means 50, less than zero no limit
+
+	sessions accountCounter
 }
 
 // orDefault returns v, or def if v is zero.

@@ -96,6 +96,7 @@ func (s *session) stop() {
 func (s *session) close() {
 	s.deselect()
 	if s.account != nil {
+		s.srv.sessions.leave(s.account.Address())
 		s.account.Close()
 		s.account = nil
 	}

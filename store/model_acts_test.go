@@ -313,7 +313,7 @@ func (w *world) expunge() bool {
 	b := w.box()
 	var uids []UID
 	if w.pct(50) {
-		uids = w.some(b)
+		uids = append([]UID{}, w.some(b)...)
 	} else {
 		w.compare(b)
 	}

@@ -176,6 +176,9 @@ func (w *world) foreignSeen() bool {
 		name, old, _ := strings.Cut(e.Name(), ":2,")
 		_, k := w.files(b)
 		letters := w.letters()
+		for _, f := range b.fresh {
+			f.rename(k[:])
+		}
 		msg := w.freshWith(b, data, namesOf(old, k))
 		if msg == nil {
 			w.fatalf("%s in new/ of %s is not known", e.Name(), b.name)

@@ -632,6 +632,7 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 		base := n.name.Base
 		if n.rebas {
 			base = m.s.bases.Next()
+			m.topSeq, _ = m.s.bases.Seq(base)
 		}
 		e := entry{uid: cs.uidNext, modseq: cs.modseq, flags: m.flagsOf(&n.name), stored: uint32(n.stored), wire: uint32(n.wire), date: dateOf(n.date)}
 		e.base = packBase(base, &m.s.hosts)

@@ -128,11 +128,10 @@ type keeper struct {
 	inbox   bool    // takes the messages that come into the INBOX
 	mine    []place // what it works on
 
-	c        *imapclient.Client
-	wire     tail
-	at       box      // selected
-	known    imap.UID // the last one seen in the INBOX
-	existing int
+	c     *imapclient.Client
+	wire  tail
+	at    box      // selected
+	known imap.UID // the last one seen in the INBOX
 }
 
 // keptIn are the mailboxes that keepers work in, beside the INBOX.

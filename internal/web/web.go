@@ -23,7 +23,7 @@ type Server struct {
 	Version  string        // shown on the index page
 	Health   http.Handler  // answers /healthz; nil: 404
 	Metrics  http.Handler  // answers /metrics; nil: 404
-	Grace    time.Duration // how long open requests may still take after the stop; zero means 3 seconds
+	Grace    time.Duration // how long open requests may still take after the stop; zero means one second
 	Log      *slog.Logger  // nil: slog.Default()
 }
 
@@ -35,7 +35,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		log = slog.Default()
 	}
 	if grace == 0 {
-		grace = 3 * time.Second
+		grace = time.Second // pages are small; a client that has asked nothing must not hold the stop
 	}
 	hs := &http.Server{
 		Handler:           s.Handler(),
