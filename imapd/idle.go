@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ func (s *session) idle(c *command) error {
 	watched := make(chan error, 1)
 	s.watching = true // the writer is not this goroutine's now
 	go func() {       // ends with ctx, at the latest
-		err := s.watch(ctx)
+		err := s.guardedWatch(ctx)
 		if err != nil {
 			s.base.SetReadDeadline(time.Unix(1, 0)) // wakes readDone
 		}
@@ -59,6 +60,18 @@ func (s *session) readDone() error {
 		return nil
 	}
 	return badf("DONE is wanted at the end of IDLE")
+}
+
+// guardedWatch is watch. A panic in it, which only its own goroutine can catch, costs this
+// client its session, not everybody's.
+func (s *session) guardedWatch(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("session failed", "panic", p, "command", "IDLE", "stack", string(debug.Stack()))
+			err = errGoodbye
+		}
+	}()
+	return s.watch(ctx)
 }
 
 // watch tells the client what happens in the mailbox, until ctx ends. It returns an

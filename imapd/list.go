@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	maxPatterns = 100
-	maxPattern  = 1024 // octets; the store's names are shorter
+	maxPatterns     = 100
+	maxPattern      = 1024    // octets, the reference included; the store's names are shorter
+	maxPatternsSize = 8 << 10 // octets of all patterns: each is held against each mailbox
 )
 
 // listing is a LIST command as it was read (RFC 9051 section 6.3.9).
@@ -19,6 +20,7 @@ type listing struct {
 	imap.ListOptions
 	extended bool
 	patterns []string
+	size     int  // of the patterns as they came, in octets
 	probe    bool // one empty pattern: only the separator is asked for
 	lsub     bool
 }
@@ -41,7 +43,7 @@ func (s *session) lsub(c *command) error {
 	l := listing{lsub: true}
 	l.SelectSubscribed = true
 	ref := c.args.sp().astring("reference")
-	l.add(ref, c.args.sp().pattern(), c.args.utf8)
+	l.add(&c.args, ref, c.args.sp().pattern())
 	if err := c.args.end(); err != nil {
 		return err
 	}
@@ -56,7 +58,7 @@ func parseList(p *parser) (*listing, error) {
 		p.list(func() { l.selectOption(p) })
 		p.sp()
 	}
-	if l.SelectRecursiveMatch && !l.SelectSubscribed {
+	if l.SelectRecursiveMatch && !l.SelectSubscribed && !l.SelectSpecialUse {
 		return nil, badf("RECURSIVEMATCH wants another selection option")
 	}
 	ref := p.astring("reference")
@@ -66,12 +68,12 @@ func parseList(p *parser) (*listing, error) {
 			if len(l.patterns) == maxPatterns {
 				p.fail("Too many patterns")
 			}
-			l.add(ref, p.pattern(), p.utf8)
+			l.add(p, ref, p.pattern())
 		})
 	} else {
 		pattern := p.pattern()
 		l.probe = pattern == "" && !l.extended
-		l.add(ref, pattern, p.utf8)
+		l.add(p, ref, pattern)
 	}
 	if p.peek() == ' ' && len(p.rest()) > 1 {
 		l.extended, l.probe = true, false
@@ -83,9 +85,15 @@ func parseList(p *parser) (*listing, error) {
 	return l, p.end()
 }
 
-// add notes a pattern. One that is not valid modified UTF-7 can't match anything.
-func (l *listing) add(ref, pattern string, utf8ok bool) {
-	if pattern, ok := decodeName(ref+pattern, utf8ok); ok && pattern != "" {
+// add notes a pattern behind a reference. One that is not valid modified UTF-7 can't match
+// anything.
+func (l *listing) add(p *parser, ref, pattern string) {
+	l.size += len(ref) + len(pattern)
+	if len(ref)+len(pattern) > maxPattern || l.size > maxPatternsSize {
+		p.fail("Pattern too long")
+		return
+	}
+	if pattern, ok := decodeName(ref+pattern, p.utf8); ok && pattern != "" {
 		l.patterns = append(l.patterns, pattern)
 	}
 }
@@ -97,9 +105,6 @@ func (p *parser) pattern() string {
 		s = p.str("pattern")
 	} else {
 		s = p.while("pattern", func(c byte) bool { return atomChar(c) || c == ']' || c == '%' || c == '*' })
-	}
-	if len(s) > maxPattern {
-		p.fail("Pattern too long")
 	}
 	return s
 }
@@ -240,9 +245,12 @@ func (s *session) appendListLine(b []byte, l *listing, m store.MailboxInfo, chos
 	if below && l.SelectRecursiveMatch {
 		b = append(b, ` ("CHILDINFO" (`...)
 		if l.SelectSubscribed {
-			b = append(b, `"SUBSCRIBED"`...)
+			b = append(b, `"SUBSCRIBED" `...)
 		}
-		b = append(b, "))"...)
+		if l.SelectSpecialUse {
+			b = append(b, `"SPECIAL-USE" `...)
+		}
+		b = append(b[:len(b)-1], "))"...)
 	}
 	return append(b, "\r\n"...)
 }
@@ -272,8 +280,13 @@ func appendAttrs(b []byte, l *listing, m store.MailboxInfo) []byte {
 }
 
 // matchPattern reports whether a name matches a pattern of LIST: "*" stands for anything,
-// "%" for anything without the separator. Its time is at most pattern times name.
+// "%" for anything without the separator. INBOX is matched in any case (RFC 3501 section
+// 5.1). Its time is at most pattern times name.
 func matchPattern(pattern, name string) bool {
+	anyCase := 0 // how much of name is in any case
+	if name == "INBOX" || strings.HasPrefix(name, "INBOX/") {
+		anyCase = len("INBOX")
+	}
 	at := make([]bool, len(name)+1) // at[i]: the pattern so far matches name[:i]
 	at[0] = true
 	for i := range len(pattern) {
@@ -285,7 +298,7 @@ func matchPattern(pattern, name string) bool {
 			continue
 		}
 		for j := len(name); j > 0; j-- {
-			at[j] = at[j-1] && name[j-1] == c
+			at[j] = at[j-1] && (name[j-1] == c || j <= anyCase && c >= 'a' && name[j-1] == c&^0x20)
 		}
 		at[0] = false
 	}

@@ -105,7 +105,7 @@ func (s *session) logIn(c *command, at auth.Attempt) error {
 		s.srv.sessions.leave(address)
 		return err
 	}
-	s.account, s.state = account, authenticated
+	s.account, s.counted, s.state = account, address, authenticated
 	s.log = s.log.With("account", address)
 	s.base.SetReadTimeout(orDefault(s.srv.IdleTimeout, DefaultIdleTimeout))
 	s.base.SetReadDeadline(time.Time{})

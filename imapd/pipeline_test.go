@@ -155,7 +155,9 @@ func TestIdleMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip()
 	}
-	s := newServer(t).start()
+	s := newServer(t)
+	s.srv.MaxPerAccount = -1
+	s.start()
 	defer s.stop()
 	s.deliver("alice@example.org", "", "Subject: x\r\n\r\nhello\r\n")
 	var conns []*client

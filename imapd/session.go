@@ -40,6 +40,7 @@ type session struct {
 	running  string // the command at work, for the log
 
 	account  *store.Account // from login on
+	counted  string         // the account's name in Server.sessions
 	mailbox  *store.Mailbox // while selected
 	view     *store.View    // while selected
 	readOnly bool           // EXAMINE
@@ -96,7 +97,7 @@ func (s *session) stop() {
 func (s *session) close() {
 	s.deselect()
 	if s.account != nil {
-		s.srv.sessions.leave(s.account.Address())
+		s.srv.sessions.leave(s.counted)
 		s.account.Close()
 		s.account = nil
 	}

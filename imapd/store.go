@@ -131,7 +131,7 @@ func (s *session) modifiedCode(uids []store.UID, withUID bool) string {
 func (s *session) tellStored(spans []span, modified []store.UID, flags, withUID bool) {
 	keywords := s.view.Keywords()
 	s.eachInfo(spans, func(m store.Info) error {
-		if _, ok := slices.BinarySearch(modified, m.UID); ok {
+		if _, ok := slices.BinarySearch(modified, m.UID); ok || m.ModSeq == 0 { // or it is gone, and its flags with it
 			return nil
 		}
 		if flags || s.own.has(m) {

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -230,8 +232,14 @@ func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID,
 	return found, nil
 }
 
-// ask asks one message's content. A message that is gone is not found.
+// ask asks one message's content. A message that is gone is not found. A panic over a
+// message, which only its own goroutine can catch, is an error of this search.
 func (s *searched) ask(t *term, m *Info) (ok bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			ok, err = false, fmt.Errorf("searching UID %d: panic: %v\n%s", m.UID, p, debug.Stack())
+		}
+	}()
 	s.raw, s.part = nil, nil
 	if s.body, err = s.v.Open(s.ctx, m.UID); err == nil {
 		ok, err = t.holds(s, m)
