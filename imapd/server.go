@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"kurir/internal/auth"
@@ -95,25 +94,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, implicitTLS bool) er
 	if implicitTLS && s.TLS == nil {
 		return errors.Join(errors.New("imapd: no TLS configuration for a listener with TLS"), ln.Close())
 	}
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { ln.Close() })()
-	var sessions sync.WaitGroup
-	for {
-		c, err := ln.Accept()
-		if err != nil {
-			stop, done := context.WithTimeout(work, orDefault(s.StopTimeout, DefaultStopTimeout))
-			defer done()
-			if ctx.Err() != nil {
-				err = nil
-			}
-			ln.Shutdown(stop) // its error is that of the clients that were too slow
-			cancel()
-			sessions.Wait()
-			return err
-		}
-		sessions.Go(func() { s.serve(work, ctx, c, implicitTLS) })
-	}
+	return ln.Serve(ctx, orDefault(s.StopTimeout, DefaultStopTimeout), func(work context.Context, c net.Conn) {
+		s.serve(work, ctx, c, implicitTLS)
+	})
 }
 
 // serve runs one session. work is the context of what it does, stop ends when the server

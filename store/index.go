@@ -89,6 +89,14 @@ func openIndex(path string) (*index, error) {
 }
 
 func tryIndex(path string) (*index, error) {
+	// SQLite would make the file readable for all that can reach it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", "file:"+uriPath(path)+
 		"?_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=busy_timeout(10000)&_pragma=cache_size(-512)&_pragma=wal_autocheckpoint(2000)&_txlock=immediate")
 	if err != nil {

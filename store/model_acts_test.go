@@ -46,7 +46,8 @@ func (w *world) staged(text string) *Staged {
 
 // flagSet draws flags to set; its second form is their names.
 func (w *world) flagSet(keywords bool) (FlagSet, []string) {
-	f := FlagSet{Flags: Flags(w.rng.Uint32()) & Flags(w.rng.Uint32()) & systemFlags}
+	some, fewer := Flags(w.rng.Uint32()), Flags(w.rng.Uint32())
+	f := FlagSet{Flags: some & fewer & systemFlags}
 	if keywords {
 		for w.pct(40) {
 			f.Keywords = append(f.Keywords, pick(w, modelKeywords))

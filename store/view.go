@@ -317,7 +317,7 @@ func (v *View) locate(uid UID) (place, bool) {
 		return p, true
 	}
 	if g, ok := m.graves[uid]; ok && g.path != "" {
-		p := place{entry: g.entry, path: g.path, base: g.base}
+		p := place(g)
 		if p.base == "" {
 			p.base = g.entry.base.Unpack(&m.s.hosts)
 		}

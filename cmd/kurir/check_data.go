@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -159,6 +160,9 @@ func databaseVersion(path string) (int, error) {
 	defer f.Close()
 	var header [100]byte
 	n, err := f.ReadAt(header[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
 	if n == 0 {
 		return 0, nil // made, but not written yet
 	}

@@ -35,6 +35,9 @@ type env struct {
 	// started is set once the command line was right and the command began.
 	started bool
 
+	// systemConfig is the machine's own configuration, the last to be looked for; empty: none.
+	systemConfig string
+
 	config string // --config
 	data   string // --data
 }
@@ -44,9 +47,10 @@ func systemEnv() *env {
 	stdin := int(os.Stdin.Fd())
 	return &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		environ:  os.Environ(),
-		files:    fsx.OS{},
-		terminal: func() bool { return term.IsTerminal(stdin) },
+		environ:      os.Environ(),
+		systemConfig: "/etc/kurir/kurir.toml",
+		files:        fsx.OS{},
+		terminal:     func() bool { return term.IsTerminal(stdin) },
 		secret: func() (string, error) {
 			b, err := term.ReadPassword(stdin)
 			return string(b), err

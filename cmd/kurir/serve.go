@@ -53,8 +53,8 @@ func (e *env) configFile() string {
 	if v := e.getenv("KURIR_CONFIG"); v != "" {
 		return v
 	}
-	for _, path := range []string{"kurir.toml", "/etc/kurir/kurir.toml"} {
-		if _, err := e.files.Stat(path); err == nil {
+	for _, path := range []string{"kurir.toml", e.systemConfig} {
+		if _, err := e.files.Stat(path); path != "" && err == nil {
 			return path
 		}
 	}
