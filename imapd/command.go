@@ -71,7 +71,8 @@ func (s *session) readCommand() (*command, error) {
 	}
 	line, err := s.readLine(limit)
 	if errors.Is(err, listen.ErrLineTooLong) {
-		return &command{err: badf("Command line too long")}, nil
+		cmd, _ := parseCommand(line) // its tag came first, and the client waits for that
+		return &command{tag: cmd.tag, err: badf("Command line too long")}, nil
 	}
 	if err != nil {
 		return nil, err

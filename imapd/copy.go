@@ -66,7 +66,11 @@ func (s *session) transfer(c *command, do copyFunc) (res store.CopyResult, err e
 	if len(spans) == 0 {
 		return res, nil
 	}
-	return do(s.mailbox, s.ctx, spanUIDs(s.view.UIDs(), spans), to)
+	res, err = do(s.mailbox, s.ctx, spanUIDs(s.view.UIDs(), spans), to)
+	if err == nil && !c.uid && len(res.Source) == 0 { // RFC 2180 section 4.4; UIDs that are gone are passed over
+		err = no(codeExpungeIssued, "The messages are gone")
+	}
+	return res, err
 }
 
 // copyUID is the response code COPYUID (RFC 4315 section 3).

@@ -126,6 +126,10 @@ func (f *fetcher) markSeen(spans []span, uid bool) error {
 		return err
 	}
 	_, at, err := f.mailbox.Store(f.ctx, uids, store.AddFlags, store.FlagSet{Flags: store.Seen}, store.NoModSeq)
+	if errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrUnavailable) { // mail can be read all the same
+		f.log.Error("messages not marked as seen", "mailbox", f.mailbox.Name(), "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -210,7 +214,9 @@ func (f *fetcher) load(m *fetched) (err error) {
 		}
 	}
 	if f.opened {
-		m.body, err = f.view.Open(f.ctx, m.UID)
+		if m.body, err = f.view.Open(f.ctx, m.UID); err == nil {
+			m.Size = m.body.Whole().Size() // if the file was changed in place, the old size would belie the literal
+		}
 	}
 	return err
 }

@@ -127,6 +127,7 @@ func TestPatterns(t *testing.T) {
 		{"*", "a/b", true}, {"%", "a/b", false}, {"%", "a", true}, {"%/%", "a/b", true}, {"a/%", "a/b/c", false},
 		{"a*c", "a/b/c", true}, {"", "", true}, {"", "a", false}, {"*", "", true}, {"a", "A", false},
 		{"INBOX", "INBOX", true}, {"*a*a*a*a*a*a*b", strings.Repeat("a", 200), false}, {"%%", "ab", true}, {"a%b*", "axxb/y", true},
+		{"in%", "INBOX", true}, {"%Box/x", "INBOX/x", true}, {"%box/X", "INBOX/x", false}, {"in%", "INBOXES", false}, {"*[*", "INBOX/{", false},
 	} {
 		if got := matchPattern(tt.pattern, tt.name); got != tt.want {
 			t.Errorf("%q %q: %v", tt.pattern, tt.name, got)

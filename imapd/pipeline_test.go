@@ -1,11 +1,16 @@
 package imapd
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"kurir/internal/listen"
 )
 
 // RFC 9051 section 5.5: the client may send another command without waiting; the server
@@ -73,7 +78,7 @@ func TestBounds(t *testing.T) {
 		c := s.login("alice")
 		defer c.conn.Close()
 		c.send("a NOOP " + strings.Repeat("x", maxLine) + "\r\n")
-		c.expect("* BAD Command line too long")
+		c.expect("a BAD Command line too long")
 		c.send("b LOGIN {2000000+}\r\n" + strings.Repeat("x", 2000000) + "\r\n")
 		c.expect("b BAD …")
 		c.send("c SUBSCRIBE {3+}\r\na\x00b\r\n")
@@ -95,6 +100,79 @@ func TestBounds(t *testing.T) {
 		c.send("i APPEND INBOX {600000000+}\r\n")
 		c.expect("* BYE [TOOBIG] Literal too large")
 		c.expect(closedLine)
+	})
+}
+
+// Literals of 0 octets, each with a line before it, do not add up without end, before login
+// and after.
+func TestEndlessCommand(t *testing.T) {
+	for _, script := range []string{"", "a LOGIN alice secret\r\nb SELECT INBOX\r\n"} {
+		s := newServer(t)
+		c, far := net.Pipe()
+		ses := newSession(s.srv, listen.From(wrapped(t, far)), context.Background())
+		done := make(chan struct{})
+		go func() { // ends with the connection
+			defer close(done)
+			ses.loop()
+			ses.close()
+		}()
+		go io.Copy(io.Discard, c)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		io.WriteString(c, script+"x SEARCH TEXT ")
+		stretch := []byte(strings.Repeat("y", 2000) + " {0+}\r\n")
+		for range 10000 {
+			if _, err := c.Write(stretch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Errorf("%q: %d MiB for one command", script, n>>20)
+		}
+		c.Close()
+		<-done
+		s.store.Close()
+	}
+}
+
+// wrapped makes c a connection of package listen.
+func wrapped(t *testing.T, c net.Conn) net.Conn {
+	l := newPipeListener()
+	ln := listen.New(l, listen.Options{Protocol: "imap"})
+	t.Cleanup(func() { ln.Close() })
+	go func() { l.conns <- c }()
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// An account has a bound on its sessions; one that ends makes room, other accounts are not
+// concerned.
+func TestMaxPerAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		s.srv.MaxPerAccount = 2
+		s.start()
+		defer s.stop()
+		c, d, bob := s.login("alice"), s.login("alice"), s.login("bob")
+		defer d.conn.Close()
+		defer bob.conn.Close()
+		e := dial(t, s.l.dial())
+		defer e.conn.Close()
+		e.expect("* OK …")
+		e.send("a LOGIN alice secret\r\n")
+		e.expect("a NO [LIMIT] Too many connections of this account …")
+		e.send("b AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==\r\n")
+		e.expect("b NO [LIMIT] …")
+		c.conn.Close()
+		synctest.Wait()
+		e.do("c", "LOGIN alice secret")
+		if n := len(s.srv.sessions.open); n != 2 {
+			t.Errorf("%d accounts are counted", n)
+		}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"kurir/internal/fsx"
@@ -233,6 +234,9 @@ func TestDiskFails(t *testing.T) {
 			t.Errorf("%s: %s", command, text)
 		}
 	}
+	if text, _ := c.try("FETCH 1 (BODY.PEEK[])"); strings.Contains(text, "EXPUNGEISSUED") {
+		t.Errorf("a message that can't be found now is said to be gone: %s", text)
+	}
 	broken = false
 	if text, _ := c.do("STATUS Archive (MESSAGES)"); !strings.Contains(text, "MESSAGES 0") {
 		t.Error(text)
@@ -257,4 +261,63 @@ func TestQuota(t *testing.T) {
 		}
 	}
 	c.do("MOVE 1 Archive")
+}
+
+// RFC822.SIZE is the length of BODY[] beside it, even if another program has changed the file.
+func TestSizeOfChangedFile(t *testing.T) {
+	s := newServer(t).start()
+	defer s.stop()
+	c := s.raw(t, "alice")
+	defer c.conn.Close()
+	c.do("APPEND INBOX {4+}\r\nA: b")
+	c.do("SELECT INBOX")
+	files, err := filepath.Glob(filepath.Join(s.dir, "*", "*", "alice", "cur", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.WriteFile(files[0], []byte("A: b\r\n\r\nmore"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, lits := c.do("FETCH 1 (RFC822.SIZE BODY.PEEK[])"); !strings.Contains(text, "RFC822.SIZE 12 BODY[]") || len(lits) != 1 || len(lits[0]) != 12 {
+		t.Errorf("%s: %q", text, lits)
+	}
+}
+
+// fullFS has no room for another name.
+type fullFS struct {
+	fsx.FS
+	full *bool
+}
+
+func (fs fullFS) Rename(from, to string) error {
+	if *fs.full {
+		return syscall.ENOSPC
+	}
+	return fs.FS.Rename(from, to)
+}
+
+// Mail can be read when it can't be marked as seen.
+func TestReadOnFullDisk(t *testing.T) {
+	s := newServer(t)
+	s.store.Close()
+	full := false
+	var err error
+	if s.store, err = store.Open(t.Context(), store.Options{Dir: s.dir, NoWatch: true, FS: fullFS{fsx.OS{}, &full}}); err != nil {
+		t.Fatal(err)
+	}
+	s.srv.Store = s.store
+	s.start()
+	defer s.stop()
+	c := s.raw(t, "alice")
+	defer c.conn.Close()
+	c.do("APPEND INBOX {4+}\r\nA: b")
+	c.do("SELECT INBOX")
+	full = true
+	if text, _ := c.do("FETCH 1 (BODY[])"); !strings.Contains(text, "* 1 FETCH (BODY[] {})") || strings.Contains(text, "Seen") {
+		t.Error(text)
+	}
+	full = false
+	if text, _ := c.do("FETCH 1 (BODY[])"); !strings.Contains(text, `FLAGS (\Seen)`) {
+		t.Error(text)
+	}
 }

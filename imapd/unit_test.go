@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -238,6 +239,7 @@ func TestListArguments(t *testing.T) {
 		`"" "x" RETURN (CHILDREN SPECIAL-USE SUBSCRIBED)`: "[x]", `"" "&AOQ-"`: "[ä]", `"" "&bad"`: "[]", `"" {1}` + "\r\n%": "[%]",
 		`""`: "error", `"" *  `: "error", `(FOO) "" *`: "error", `"" * RETURN`: "error", `"" * RETURN (STATUS)`: "error", `"" * FOO (CHILDREN)`: "error",
 		`"" (`: "error", `"" ` + strings.Repeat("x", maxPattern+1): "error",
+		strings.Repeat("r", maxPattern) + ` x`: "error", `"" (` + strings.Repeat(strings.Repeat("x", 1000)+" ", 9) + `x)`: "error",
 	} {
 		p := parser{b: []byte(" " + in)}
 		l, err := parseList(&p)
@@ -269,6 +271,14 @@ func TestPanic(t *testing.T) {
 		d.send("a NOOP\r\n")
 		d.expect("a OK Done")
 	})
+}
+
+// The same in the goroutine of IDLE.
+func TestPanicInIdle(t *testing.T) {
+	s := &session{srv: &Server{}, log: slog.New(slog.DiscardHandler)} // without a view
+	if err := s.guardedWatch(context.Background()); !errors.Is(err, errGoodbye) {
+		t.Error(err)
+	}
 }
 
 type panicking struct{}

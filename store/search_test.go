@@ -239,3 +239,13 @@ func TestInternalDates(t *testing.T) {
 		t.Error("a message that never was", got, err)
 	}
 }
+
+// A bug that a message brings out fails the search, not the program.
+func TestSearchPanic(t *testing.T) {
+	_, v := searchBox(t)
+	bad := &term{holds: func(*searched, *Info) (bool, error) { panic("a bug") }}
+	_, err := v.searchContents(t.Context(), bad, v.Infos(1, 2, nil))
+	if err == nil || !strings.Contains(err.Error(), "panic: a bug") {
+		t.Error(err)
+	}
+}

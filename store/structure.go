@@ -15,6 +15,7 @@ import (
 type structureCache struct {
 	mu   sync.Mutex
 	todo map[structureKey][]byte
+	size int // bytes in todo
 }
 
 type structureKey struct {
@@ -22,8 +23,12 @@ type structureKey struct {
 	uid     UID
 }
 
-// structureBatch is how many structures wait for one transaction.
-const structureBatch = 256
+// How many structures, and how many bytes of them, wait for one transaction: that of a
+// hostile message has megabytes.
+const (
+	structureBatch = 256
+	structureBytes = 2 << 20
+)
 
 // Structure is the message's MIME structure with its envelope: parsed once, kept in the
 // index. Errors: ErrExpunged, or ErrUnavailable with its cause.
@@ -81,12 +86,13 @@ func (ix *index) keepStructure(key structureKey, data []byte) error {
 		c.todo = map[structureKey][]byte{}
 	}
 	c.todo[key] = data
-	if len(c.todo) < structureBatch {
+	c.size += len(data)
+	if len(c.todo) < structureBatch && c.size < structureBytes {
 		c.mu.Unlock()
 		return nil
 	}
 	todo := c.todo
-	c.todo = nil
+	c.todo, c.size = nil, 0
 	c.mu.Unlock()
 	return ix.putStructures(todo)
 }
@@ -96,7 +102,7 @@ func (ix *index) flushStructures() error {
 	c := &ix.structures
 	c.mu.Lock()
 	todo := c.todo
-	c.todo = nil
+	c.todo, c.size = nil, 0
 	c.mu.Unlock()
 	if len(todo) == 0 {
 		return nil

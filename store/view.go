@@ -341,6 +341,9 @@ func (v *View) Open(ctx context.Context, uid UID) (*Body, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, kindOf(err)
 		}
+		if try == 3 && v.m.stuck.Load() { // the disk can't be read to say so
+			return nil, ErrUnavailable
+		}
 		if try == 3 {
 			return nil, ErrExpunged
 		}

@@ -54,6 +54,16 @@ func (m *Mailbox) poll() <-chan time.Time {
 	return time.After(time.Second)
 }
 
+// nudge makes those that wait look again at how they are to wait.
+func (m *Mailbox) nudge() {
+	m.state.Lock()
+	defer m.state.Unlock()
+	if m.changed != nil {
+		close(m.changed)
+		m.changed = nil
+	}
+}
+
 // kick synchronises in the background, if anyone is waiting to hear of changes.
 func (m *Mailbox) kick() {
 	if m.listened() && m.syncing.CompareAndSwap(false, true) && !m.s.background(m.syncOn) {

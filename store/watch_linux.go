@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +26,8 @@ type watcher struct {
 	mu   sync.Mutex
 	byWD map[int32]watched
 	of   map[*Mailbox][2]int32
+
+	waiting map[*Mailbox][]sighting // of run alone
 }
 
 type watched struct {
@@ -38,7 +42,7 @@ func newWatcher(s *Store) (*watcher, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("inotify_init1", err)
 	}
-	w := &watcher{s: s, f: os.NewFile(uintptr(fd), "inotify"), done: make(chan struct{}), byWD: map[int32]watched{}, of: map[*Mailbox][2]int32{}}
+	w := &watcher{s: s, f: os.NewFile(uintptr(fd), "inotify"), done: make(chan struct{}), byWD: map[int32]watched{}, of: map[*Mailbox][2]int32{}, waiting: map[*Mailbox][]sighting{}}
 	go w.run() // ends when close closes f
 	return w, nil
 }
@@ -111,19 +115,60 @@ func (w *watcher) run() {
 	news := map[*Mailbox]struct{}{}
 	for {
 		n, err := w.f.Read(buf)
-		if errors.Is(err, os.ErrClosed) || n == 0 {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded): // only to look at what waits
+		case errors.Is(err, os.ErrClosed) || err == nil && n == 0:
 			return
-		}
-		if err != nil {
+		case err != nil:
 			w.s.log.Error("inotify ended: changes by other programs are seen only when a mailbox is looked at", "err", err)
 			return
+		default:
+			w.take(buf[:n], news)
 		}
-		w.take(buf[:n], news)
+		w.weighAll(news)
 		for m := range news {
 			m.kick()
 		}
 		clear(news)
 	}
+}
+
+// sighting is an event in cur/, to be weighed when the mailbox is not at work: a busy
+// mailbox must not hold up the events of others, nor let its own overflow.
+type sighting struct {
+	file  string
+	there bool
+}
+
+// maxSightings is how many events of one mailbox wait; with more it is read instead.
+const maxSightings = 1 << 18
+
+// busyWait is how long the events of a busy mailbox wait for the next look.
+const busyWait = 5 * time.Millisecond
+
+// weighAll weighs what waits, of the mailboxes that are not busy any more.
+func (w *watcher) weighAll(news map[*Mailbox]struct{}) {
+	for m, list := range w.waiting {
+		if len(list) <= maxSightings {
+			if !m.mu.TryLock() {
+				continue
+			}
+			isNews := slices.ContainsFunc(list, m.weigh)
+			m.mu.Unlock()
+			if !isNews {
+				delete(w.waiting, m)
+				continue
+			}
+		}
+		m.curDirty.Store(true)
+		news[m] = struct{}{}
+		delete(w.waiting, m)
+	}
+	var next time.Time
+	if len(w.waiting) > 0 {
+		next = time.Now().Add(busyWait)
+	}
+	w.f.SetReadDeadline(next) // fails only when it is closed, which Read tells
 }
 
 // take reads events and marks the mailboxes that have something to look at.
@@ -151,6 +196,7 @@ func (w *watcher) take(b []byte, news map[*Mailbox]struct{}) {
 			t.m.watched.Store(false)
 			t.m.newDirty.Store(true)
 			t.m.curDirty.Store(true)
+			t.m.nudge()
 			news[t.m] = struct{}{}
 			continue
 		}
@@ -161,7 +207,7 @@ func (w *watcher) take(b []byte, news map[*Mailbox]struct{}) {
 		case !t.cur && there:
 			t.m.newDirty.Store(true)
 			news[t.m] = struct{}{}
-		case t.cur && t.m.isNews(string(name), there):
+		case t.cur && w.sight(t.m, string(name), there):
 			t.m.curDirty.Store(true)
 			news[t.m] = struct{}{}
 		}
@@ -179,27 +225,34 @@ func (w *watcher) overflow(news map[*Mailbox]struct{}) {
 	}
 }
 
-// isNews says whether that a file of cur/ is there, or is not there any more, is
-// something that the columns don't know. It waits for a change of ours to be over. An
-// event may be older than what the columns say: then the disk has the last word.
-func (m *Mailbox) isNews(file string, there bool) bool {
+// sight keeps an event in cur/ of m to be weighed, and says whether it is news at once.
+func (w *watcher) sight(m *Mailbox, file string, there bool) bool {
 	if !isMessageName(file) {
 		return false
 	}
-	n := maildir.ParseName(file)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.gone != nil {
+	if maildir.ParseName(file).Tag != m.tag {
+		return there // in the columns all have the mailbox's tag
+	}
+	if len(w.waiting[m]) <= maxSightings {
+		w.waiting[m] = append(w.waiting[m], sighting{file, there})
+	}
+	return false
+}
+
+// weigh says whether an event is something that the columns don't know. It may be older
+// than what they say: then the disk has the last word. The caller holds mu.
+func (m *Mailbox) weigh(s sighting) bool {
+	if m.goneErr() != nil {
 		return false
 	}
 	if !m.cols.loaded {
 		return true
 	}
-	e, ok := m.cols.get(UID(n.UID))
-	known := ok && n.Tag == m.tag && m.cols.name(e, m.tag, &m.s.hosts) == file
-	if known == there {
+	e, ok := m.cols.get(UID(maildir.ParseName(s.file).UID))
+	known := ok && m.cols.name(e, m.tag, &m.s.hosts) == s.file
+	if known == s.there {
 		return false
 	}
-	_, err := m.s.fs.Stat(m.path("cur", file))
+	_, err := m.s.fs.Stat(m.path("cur", s.file))
 	return (err == nil) != known
 }

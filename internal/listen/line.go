@@ -28,8 +28,8 @@ func NewLineReader(r *bufio.Reader) *LineReader { return &LineReader{R: r} }
 
 // ReadLine returns the next line without its line end, which is CRLF or a lone LF; it
 // is valid until the next read. A line of more than max octets, line end not counted,
-// is read to its end and gives ErrLineTooLong. The end of input is io.EOF before a line
-// and io.ErrUnexpectedEOF within one; after an error other than ErrLineTooLong what came
+// is read to its end and gives ErrLineTooLong, together with its beginning, as far as that
+// was kept. The end of input is io.EOF before a line and io.ErrUnexpectedEOF within one; after an error other than ErrLineTooLong what came
 // of that line is dropped.
 func (l *LineReader) ReadLine(max int) ([]byte, error) {
 	if cap(l.long) > keepLine {
@@ -52,7 +52,7 @@ func (l *LineReader) ReadLine(max int) ([]byte, error) {
 			return nil, err
 		}
 		if tooLong {
-			return nil, ErrLineTooLong
+			return l.long, ErrLineTooLong
 		}
 		line := part
 		if len(l.long) > 0 {
@@ -61,7 +61,7 @@ func (l *LineReader) ReadLine(max int) ([]byte, error) {
 		}
 		line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
 		if len(line) > max {
-			return nil, ErrLineTooLong
+			return line, ErrLineTooLong
 		}
 		return line, nil
 	}
