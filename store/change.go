@@ -177,7 +177,7 @@ func (m *Mailbox) storeFlags(uids []UID, op FlagOp, bits Flags, unchangedSince M
 		return modified, nil, err
 	}
 	cs.modseq = m.count.modseq + 1
-	lost, err = m.renameFlags(cs)
+	m.quietly(len(cs.put), func() { lost, err = m.renameFlags(cs) })
 	if len(cs.put) == 0 {
 		return modified, lost, err
 	}

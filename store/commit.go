@@ -241,7 +241,7 @@ func (m *Mailbox) settleIndex() (bool, error) {
 
 // knownCurTime is the mtime of a cur/ that was seen as it is; 0 if that is not sure.
 func (m *Mailbox) knownCurTime() int64 {
-	if t := m.modTime("cur"); !m.newDirty.Load() && !m.curDirty.Load() && (m.watched.Load() || t == m.curTime && !m.curOwn.Load()) {
+	if t := m.modTime("cur"); !m.newDirty.Load() && !m.curDirty.Load() && !m.lookLater.Load() && (m.watched.Load() || t == m.curTime && !m.curOwn.Load()) {
 		return m.settled(t)
 	}
 	return 0

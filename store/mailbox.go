@@ -38,6 +38,7 @@ type Mailbox struct {
 	newDirty, curDirty atomic.Bool // something is there to be read
 	watched            atomic.Bool // by inotify: curTime says nothing
 	curOwn             atomic.Bool // curTime is that of a change of our own
+	lookLater          atomic.Bool // cur/ was changed unwatched, and is soon read
 	syncing            atomic.Bool // a background synchronisation is under way
 	stuck              atomic.Bool // the last synchronisation failed
 

@@ -17,3 +17,5 @@ func newWatcher(*Store) (*watcher, error) { return nil, errors.New("only on Linu
 func (*watcher) close()                   {}
 func (*watcher) add(*Mailbox) bool        { return false }
 func (*watcher) remove(*Mailbox)          {}
+func (*watcher) pause(*Mailbox)           {}
+func (*watcher) resume(*Mailbox)          {}

@@ -97,3 +97,32 @@ func (m *Mailbox) syncOn() {
 		}
 	}
 }
+
+// quietAt is how many messages a change must touch for quietly to be worth while, and
+// quietDelay how long after it cur/ is read.
+const (
+	quietAt    = 1000
+	quietDelay = 200 * time.Millisecond
+)
+
+// quietly runs f, which is about to rename n messages. Where that is most of a large
+// mailbox, its own events would cost more than the renames: cur/ is not watched
+// meanwhile, and read a moment later instead, for what other programs did.
+func (m *Mailbox) quietly(n int, f func()) {
+	w := m.s.watch
+	if w == nil || !m.watched.Load() || n < quietAt || 2*n < len(m.cols.ents) {
+		f()
+		return
+	}
+	w.pause(m)
+	f()
+	w.resume(m)
+	if !m.lookLater.CompareAndSwap(false, true) {
+		return
+	}
+	time.AfterFunc(quietDelay, func() {
+		m.curDirty.Store(true)
+		m.lookLater.Store(false)
+		m.s.background(func() { m.sync(context.Background()) }) // that it was closed is no matter
+	})
+}

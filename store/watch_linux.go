@@ -109,6 +109,33 @@ func (w *watcher) remove(m *Mailbox) {
 	}
 }
 
+// pause stops watching a mailbox's cur/ for a while.
+func (w *watcher) pause(m *Mailbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if wds, ok := w.of[m]; ok {
+		w.drop(wds[1])
+	}
+}
+
+// resume watches it again.
+func (w *watcher) resume(m *Mailbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wds, ok := w.of[m]
+	if !ok {
+		return
+	}
+	wd, err := w.addWatch(m.path("cur"))
+	if err != nil {
+		m.watched.Store(false) // by times from now on
+		w.s.log.Warn("a mailbox can't be watched any more", "dir", m.path(), "err", err)
+		return
+	}
+	w.of[m] = [2]int32{wds[0], wd}
+	w.byWD[wd] = watched{m, true}
+}
+
 func (w *watcher) run() {
 	defer close(w.done)
 	buf := make([]byte, 64<<10)

@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"kurir/internal/fsx"
 )
 
 // What another program does shows in a session that waits, within a second.
@@ -139,5 +142,87 @@ func TestWatchOverflow(t *testing.T) {
 	s.watch.take(event[:7], news) // cut off: nothing to do
 	if _, err := os.Stat(filepath.Join(m.dir, "cur")); err != nil {
 		t.Error(err)
+	}
+}
+
+// droppingFS has another program put a file into the directory in the middle of many
+// renames.
+type droppingFS struct {
+	fsx.OS
+	at   int
+	text string
+}
+
+func (f *droppingFS) OpenDir(dir string) (fsx.Dir, error) {
+	d, err := f.OS.OpenDir(dir)
+	return &droppingDir{d, f, dir}, err
+}
+
+type droppingDir struct {
+	fsx.Dir
+	fs  *droppingFS
+	dir string
+}
+
+func (d *droppingDir) Rename(oldname, newname string) error {
+	if d.fs.at--; d.fs.at == 0 {
+		if err := os.WriteFile(filepath.Join(d.dir, "1700000000.foreign.host"), []byte(d.fs.text), 0o600); err != nil {
+			return err
+		}
+	}
+	return d.Dir.Rename(oldname, newname)
+}
+
+// A change of most of a large mailbox is made unwatched; what another program does in the
+// middle of it is seen all the same.
+func TestForeignDuringQuietChange(t *testing.T) {
+	fsys := &droppingFS{text: "A: b\n\nfrom outside\n"}
+	s, a := testAccount(t, func(o *Options) { o.NoWatch, o.FS = false, fsys })
+	if s.watch == nil {
+		t.Skip("inotify does not work here")
+	}
+	const n = quietAt + 200
+	for i := range n {
+		name := fmt.Sprintf("%d.M%dP1Q%d.other", 1700000000+i, i, i)
+		if err := os.WriteFile(filepath.Join(a.dir, "cur", name), []byte("A: b\n\nx\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := testBox(t, a, "INBOX")
+	v := testView(t, m)
+	if v.Count() != n {
+		t.Fatalf("%d messages", v.Count())
+	}
+	fsys.at = n / 2
+	if _, _, err := m.Store(t.Context(), v.UIDs(), AddFlags, FlagSet{Flags: Seen}, NoModSeq); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Refresh(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if !m.watched.Load() {
+		t.Error("not watched any more")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for v.Count() != n+1 {
+		if _, err := m.Wait(ctx, v.ModSeq()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Refresh(ctx, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The watch is back: what comes now is seen without a look.
+	if err := os.WriteFile(filepath.Join(a.dir, "cur", "1700000001.later.host"), []byte("A: c\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for v.Count() != n+2 {
+		if _, err := m.Wait(ctx, v.ModSeq()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Refresh(ctx, true); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
