@@ -164,7 +164,7 @@ func (a *Account) readLast() error {
 		return errors.Join(ErrNewer, err)
 	}
 	if err != nil {
-		a.s.log.Error("kurir-account is damaged; the clock and the database keep UIDVALIDITY rising", "account", a.address, "err", err)
+		a.s.log.Error("kurir-account is damaged; the clock and the database keep UIDVALIDITY rising", "account", a.address, "error", err)
 	}
 	a.lastVal = f.LastUIDValidity
 	return nil
@@ -301,7 +301,7 @@ func (a *Account) closeIdleMailboxes() {
 		all = append(all, m)
 	}
 	if err := a.settle(all); err != nil {
-		a.s.log.Error("closing idle mailboxes", "account", a.address, "err", err)
+		a.s.log.Error("closing idle mailboxes", "account", a.address, "error", err)
 	}
 	a.mu.Lock()
 	for dir, m := range idle {
@@ -377,7 +377,7 @@ func (a *Account) sweep() {
 		return
 	}
 	if err := a.s.sweepDir(a.expungedDir()); err != nil {
-		a.s.log.Error("sweeping expunged mail", "account", a.address, "err", err)
+		a.s.log.Error("sweeping expunged mail", "account", a.address, "error", err)
 	}
 }
 
@@ -459,7 +459,7 @@ func (a *Account) replaceIndex() error {
 	a.ixMu.Lock()
 	defer a.ixMu.Unlock()
 	if err := a.ix.close(); err != nil {
-		a.s.log.Warn("closing the lost index", "account", a.address, "err", err)
+		a.s.log.Warn("closing the lost index", "account", a.address, "error", err)
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		// What lies there now is of another time than the files.

@@ -180,7 +180,7 @@ func (s *Store) moveAccount(address string, f func(dir string) error) error {
 	}()
 	if a.err == nil {
 		if err := a.shut(); err != nil {
-			s.log.Error("closing an account", "account", address, "err", err)
+			s.log.Error("closing an account", "account", address, "error", err)
 		}
 	}
 	if _, err := s.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {

@@ -185,7 +185,11 @@ func (m *Mailbox) probeAll(batch []newcomer) {
 
 // probe finds out a newcomer's sizes and date. What its name says of them is not believed.
 func (m *Mailbox) probe(n *newcomer) {
-	f, err := m.s.fs.Open(m.path(n.sub, n.file))
+	path := m.path(n.sub, n.file)
+	if st, err := m.s.fs.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return // no message, or a symbolic link to who knows what
+	}
+	f, err := m.s.fs.Open(path)
 	if err != nil {
 		return
 	}

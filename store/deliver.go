@@ -42,7 +42,7 @@ func (d *delivery) tmp(s *Store) string { return filepath.Join(d.dir, "tmp", s.r
 // there. It takes no lock, gives no UID and touches no index. Targets that lead to one
 // mailbox get one message. A non-nil error means that nobody has it: ErrNoAccount,
 // ErrOverQuota, ErrDiskFull, ErrUnavailable and so on. Otherwise all have it but those in
-// failed, which had no room, or broke after another had succeeded: to these the caller
+// failed, which had no room or no mailbox, or broke after another had succeeded: to these the caller
 // delivers later, from a copy made by KeepAs, which is possible as long as there are any.
 func (s *Store) Deliver(ctx context.Context, m *Staged, targets []Target) (failed []TargetError, err error) {
 	if err := m.ready(); err != nil {
@@ -75,7 +75,8 @@ func (s *Store) Deliver(ctx context.Context, m *Staged, targets []Target) (faile
 	return append(full, failed...), nil
 }
 
-// places finds the targets' directories, each once, and parts those without room.
+// places finds the targets' directories, each once, and parts those without room, or
+// without a mailbox.
 func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*delivery, full []TargetError, err error) {
 	seen := map[string]bool{}
 	for _, t := range targets {
@@ -94,6 +95,12 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 			continue
 		}
 		seen[dir] = true
+		if len(targets) > 1 { // one that is broken for good must not hold up the others
+			if _, err := s.fs.Stat(filepath.Join(dir, "tmp")); errors.Is(missing(err), ErrNoMailbox) {
+				full = append(full, TargetError{t, s.missingAccount(missing(err), []*delivery{{Target: t}})})
+				continue
+			}
+		}
 		switch err := s.CheckQuota(ctx, t.Address, m.stored); {
 		case errors.Is(err, ErrOverQuota):
 			full = append(full, TargetError{t, err})

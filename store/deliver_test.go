@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -74,5 +75,52 @@ func TestDeliverFull(t *testing.T) {
 		if n := messages(name); n != want {
 			t.Errorf("%s has %d messages, want %d", name, n, want)
 		}
+	}
+}
+
+// A mailbox that is broken for good must not hold up the others.
+func TestDeliverBrokenTarget(t *testing.T) {
+	s, a := testAccount(t, nil)
+	if err := s.CreateAccount(t.Context(), "broken@local.test"); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := s.accountDir("broken@local.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "tmp")); err != nil {
+		t.Fatal(err)
+	}
+	to := []Target{{Address: testAddress}, {Address: "broken@local.test"}, {Address: "none@local.test"}}
+	m := stage(t, s, "A: b\r\n\r\nx\r\n")
+	failed, err := s.Deliver(t.Context(), m, to)
+	if err != nil || len(failed) != 2 || !errors.Is(failed[0].Err, ErrNoMailbox) || !errors.Is(failed[1].Err, ErrNoAccount) {
+		t.Fatalf("%v %v", failed, err)
+	}
+	if err := m.KeepAs(filepath.Join(t.TempDir(), "kept")); err != nil {
+		t.Errorf("it can't be kept for a later try: %v", err)
+	}
+	if n := testView(t, testBox(t, a, "INBOX")).Count(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+	if _, err := s.Deliver(t.Context(), stage(t, s, "A: b\r\n\r\nx\r\n"), to[1:]); !errors.Is(err, ErrNoMailbox) {
+		t.Errorf("all broken: %v", err)
+	}
+}
+
+// A symbolic link is no message, wherever it leads.
+func TestSymbolicLinkIsNoMessage(t *testing.T) {
+	_, a := testAccount(t, nil)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("A: b\n\nsecret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"new", "cur"} {
+		if err := os.Symlink(secret, filepath.Join(a.dir, sub, "1700000000.link.host")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testView(t, testBox(t, a, "INBOX")).Count(); n != 0 {
+		t.Errorf("%d messages", n)
 	}
 }

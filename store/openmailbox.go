@@ -36,7 +36,7 @@ func (m *Mailbox) start(ctx context.Context) error {
 		}
 		if err != nil {
 			m.s.log.Error("kurir-mailbox is damaged: the mailbox gets a new UIDVALIDITY, clients load it again",
-				"account", m.a.address, "mailbox", m.name, "err", err)
+				"account", m.a.address, "mailbox", m.name, "error", err)
 			err = m.identify(ctx)
 		}
 	}
@@ -171,6 +171,6 @@ func (m *Mailbox) loadOrRebuild(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	m.s.log.Error("the index of a mailbox is damaged and is made anew", "account", m.a.address, "mailbox", m.Name(), "err", err)
+	m.s.log.Error("the index of a mailbox is damaged and is made anew", "account", m.a.address, "mailbox", m.Name(), "error", err)
 	return m.rebuild(ctx)
 }

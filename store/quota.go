@@ -80,7 +80,7 @@ func (s *Store) use(address string, limit int64) (maildir.Quota, error) {
 			}
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		s.log.Warn("maildirsize is made anew", "account", address, "err", err)
+		s.log.Warn("maildirsize is made anew", "account", address, "error", err)
 	}
 	q, err := s.countUse(dir)
 	if err != nil {
@@ -88,7 +88,7 @@ func (s *Store) use(address string, limit int64) (maildir.Quota, error) {
 	}
 	q.MaxBytes = limit
 	if err := fsx.WriteFile(s.fs, path, q.Format(), 0o600); err != nil {
-		s.log.Warn("maildirsize can't be written", "account", address, "err", err)
+		s.log.Warn("maildirsize can't be written", "account", address, "error", err)
 	}
 	return q, nil
 }
@@ -161,6 +161,6 @@ func (s *Store) addUse(address string, bytes, count int64) {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		s.log.Warn("maildirsize can't be written", "account", address, "err", err)
+		s.log.Warn("maildirsize can't be written", "account", address, "error", err)
 	}
 }

@@ -188,7 +188,7 @@ func (m *Mailbox) settleTwin(t twin) (newcomer, bool) {
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.s.log.Error("a second file of one message", "account", m.a.address, "file", t.file, "err", err)
+		m.s.log.Error("a second file of one message", "account", m.a.address, "file", t.file, "error", err)
 		return newcomer{}, false
 	}
 	return newcomer{sub: "cur", file: t.file, name: t.name, rebas: true}, err == nil

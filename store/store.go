@@ -146,7 +146,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if !o.NoWatch {
 		w, err := newWatcher(s)
 		if err != nil {
-			s.log.Warn("changes by other programs are seen only when a mailbox is opened", "err", err)
+			s.log.Warn("changes by other programs are seen only when a mailbox is opened", "error", err)
 		}
 		s.watch = w
 	}
@@ -326,7 +326,7 @@ func (s *Store) tidy() {
 	for _, a := range idle {
 		a.sweep()
 		if err := a.shut(); err != nil {
-			s.log.Error("closing an idle account", "account", a.address, "err", err)
+			s.log.Error("closing an idle account", "account", a.address, "error", err)
 		}
 		s.mu.Lock()
 		delete(s.accounts, a.address)

@@ -55,7 +55,7 @@ func (v *View) Structure(ctx context.Context, uid UID) (*message.Part, error) {
 	}
 	if data, err := p.AppendBinary(nil); err == nil {
 		if err := ix.keepStructure(key, data); err != nil {
-			v.m.s.log.Warn("the index takes no structures", "account", v.m.a.address, "err", err)
+			v.m.s.log.Warn("the index takes no structures", "account", v.m.a.address, "error", err)
 		}
 	}
 	return p, nil

@@ -34,7 +34,7 @@ func (m *Mailbox) syncLocked(ctx context.Context) error {
 		if gerr := m.goneErr(); gerr != nil {
 			return gerr
 		}
-		m.s.log.Error("new messages can't be taken in", "account", m.a.address, "mailbox", m.Name(), "err", err)
+		m.s.log.Error("new messages can't be taken in", "account", m.a.address, "mailbox", m.Name(), "error", err)
 	}
 	return nil
 }

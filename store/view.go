@@ -87,7 +87,7 @@ func (v *View) load() {
 	v.m.mu.Lock()
 	defer v.m.mu.Unlock()
 	if err := v.m.loadOrRebuild(context.Background()); err != nil {
-		v.m.s.log.Error("loading a mailbox", "account", v.m.a.address, "mailbox", v.m.Name(), "err", err)
+		v.m.s.log.Error("loading a mailbox", "account", v.m.a.address, "mailbox", v.m.Name(), "error", err)
 		v.m.state.Lock()
 		v.resolve(nil)
 		v.m.state.Unlock()

@@ -60,7 +60,7 @@ func (w *watcher) add(m *Mailbox) bool {
 	for i, sub := range []string{"new", "cur"} {
 		wd, err := w.addWatch(filepath.Join(m.dir, sub))
 		if err != nil {
-			w.s.log.Warn("a mailbox can't be watched: raise fs.inotify.max_user_watches", "dir", m.dir, "err", err)
+			w.s.log.Warn("a mailbox can't be watched: raise fs.inotify.max_user_watches", "dir", m.dir, "error", err)
 			if i == 1 {
 				w.drop(wds[0])
 			}
@@ -129,7 +129,7 @@ func (w *watcher) resume(m *Mailbox) {
 	wd, err := w.addWatch(m.path("cur"))
 	if err != nil {
 		m.watched.Store(false) // by times from now on
-		w.s.log.Warn("a mailbox can't be watched any more", "dir", m.path(), "err", err)
+		w.s.log.Warn("a mailbox can't be watched any more", "dir", m.path(), "error", err)
 		return
 	}
 	w.of[m] = [2]int32{wds[0], wd}
@@ -147,7 +147,7 @@ func (w *watcher) run() {
 		case errors.Is(err, os.ErrClosed) || err == nil && n == 0:
 			return
 		case err != nil:
-			w.s.log.Error("inotify ended: changes by other programs are seen only when a mailbox is looked at", "err", err)
+			w.s.log.Error("inotify ended: changes by other programs are seen only when a mailbox is looked at", "error", err)
 			return
 		default:
 			w.take(buf[:n], news)

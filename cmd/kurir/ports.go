@@ -193,6 +193,7 @@ func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
+		MaxPerAccount: s.cfg.Limits.ConnectionsPerAddress,
 	}
 }
 

@@ -211,7 +211,7 @@ func (a *Authenticator) verify(ctx context.Context, protocol, password string, w
 		}
 		v, err := parseVerifier(c.Verifier)
 		if err != nil {
-			a.log.Error("a credential can't be used; set the password anew", "account", acc.Address, "kind", c.Kind, "name", c.Name, "err", err)
+			a.log.Error("a credential can't be used; set the password anew", "account", acc.Address, "kind", c.Kind, "name", c.Name, "error", err)
 			continue
 		}
 		hashed = true
@@ -264,7 +264,7 @@ func (a *Authenticator) report(at Attempt, acc directory.Account, err error) {
 	}
 	args := []any{"account", name, "mechanism", at.Mechanism, "tls", at.TLS}
 	if err != nil {
-		args = append(args, "err", err)
+		args = append(args, "error", err)
 	}
 	log.Log(context.Background(), level, text, args...)
 }

@@ -151,7 +151,7 @@ func (a *Authenticator) noteUses(ctx context.Context) {
 		write()
 	}
 	if err := errors.Join(errs...); err != nil {
-		a.log.Error("last uses of passwords could not be noted", "err", err)
+		a.log.Error("last uses of passwords could not be noted", "error", err)
 	}
 }
 

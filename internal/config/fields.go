@@ -70,7 +70,7 @@ func fields(c *Config) []field {
 		{key: "limits.errors", target: &c.Limits.Errors, doc: "Bad commands in one SMTP connection, before it is closed."},
 		{key: "limits.connections", target: &c.Limits.Connections, doc: "Connections open at once, for each protocol."},
 		{key: "limits.connections_per_address", target: &c.Limits.ConnectionsPerAddress,
-			doc: "Of these, from one IPv4 address or one IPv6 /64."},
+			doc: "Of these, from one IPv4 address or one IPv6 /64, and in IMAP also of one account."},
 		{key: "limits.smtp_timeout", target: &c.Limits.SMTPTimeout, doc: "A silent SMTP client is cut off after this time (RFC 5321: 5 minutes at least)."},
 		{key: "limits.imap_timeout", target: &c.Limits.IMAPTimeout, doc: "A silent IMAP client is cut off after this time (RFC 9051: 30 minutes at least)."},
 		{key: "limits.pop3_timeout", target: &c.Limits.POP3Timeout, doc: "A silent POP3 client is cut off after this time (RFC 1939: 10 minutes at least)."},
