@@ -28,11 +28,14 @@ func (m *Mailbox) syncLocked(ctx context.Context) error {
 		return err
 	}
 	err := m.takeIn(ctx)
-	m.stuck.Store(err != nil)
+	known := m.stuck.Swap(err != nil)
 	if err != nil {
 		m.curDirty.Store(true)
 		if gerr := m.goneErr(); gerr != nil {
 			return gerr
+		}
+		if known { // said once, not at each command
+			return nil
 		}
 		m.s.log.Error("new messages can't be taken in", "account", m.a.address, "mailbox", m.Name(), "error", err)
 	}
