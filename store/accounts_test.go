@@ -94,8 +94,9 @@ func TestNoAccount(t *testing.T) {
 		if _, err := s.Deliver(ctx, m, []Target{c.target}); !errors.Is(err, c.err) {
 			t.Errorf("%+v: %v", c.target, err)
 		}
-		if _, err := s.Deliver(ctx, m, []Target{{Address: testAddress}, c.target}); !errors.Is(err, c.err) {
-			t.Errorf("%+v beside another: %v", c.target, err)
+		failed, err := s.Deliver(ctx, m, []Target{{Address: testAddress}, c.target})
+		if err != nil || len(failed) != 1 || !errors.Is(failed[0].Err, c.err) {
+			t.Errorf("%+v beside another: %v %v", c.target, failed, err)
 		}
 	}
 	if left := leftovers(filepath.Join(s.o.Dir, "mail")); len(left) > 0 {
