@@ -36,7 +36,6 @@ type Account struct {
 	gone    bool
 	open    map[string]*Mailbox // by directory below dir; "" is INBOX
 	known   map[string]folderInfo
-	swept   time.Time
 	ix      *index // guarded by ixMu
 	lastVal uint32 // the last UIDVALIDITY given
 }
@@ -364,20 +363,24 @@ func (a *Account) shut() error {
 	return errors.Join(err, a.index().close())
 }
 
-// sweep removes what has been in expunged/ for longer than it is kept.
-func (a *Account) sweep() {
-	now := a.s.o.Now()
-	a.mu.Lock()
-	due := now.Sub(a.swept) >= a.s.o.ExpungedKeep/4
-	if due {
-		a.swept = now
-	}
-	a.mu.Unlock()
-	if !due {
+// sweep removes what has been in expunged/ for longer than it is kept, of every account,
+// open or not.
+func (s *Store) sweep() {
+	domains, err := s.fs.ReadNames(s.mailDir())
+	if err != nil {
+		s.log.Error("sweeping expunged mail", "error", err)
 		return
 	}
-	if err := a.s.sweepDir(a.expungedDir()); err != nil {
-		a.s.log.Error("sweeping expunged mail", "account", a.address, "error", err)
+	for _, d := range domains {
+		accounts, err := s.fs.ReadNames(filepath.Join(s.mailDir(), d))
+		if err != nil {
+			continue // no folder, or gone meanwhile
+		}
+		for _, a := range accounts {
+			if err := s.sweepDir(filepath.Join(s.mailDir(), d, a, "expunged")); err != nil {
+				s.log.Error("sweeping expunged mail", "account", a+"@"+d, "error", err)
+			}
+		}
 	}
 }
 

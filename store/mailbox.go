@@ -58,6 +58,7 @@ type Mailbox struct {
 	validity uint32
 	tag      string
 	id       string
+	uidls    map[string]string // unique-ids of before by base, out of kurir-uidl; never changed
 }
 
 // grave is an expunged message that some view may still know.

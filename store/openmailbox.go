@@ -48,6 +48,9 @@ func (m *Mailbox) start(ctx context.Context) error {
 	if err := m.readKeywords(); err != nil {
 		return err
 	}
+	if err := m.readUIDLs(); err != nil {
+		return err
+	}
 	if m.s.watch != nil {
 		m.watched.Store(m.s.watch.add(m))
 	}
@@ -56,6 +59,18 @@ func (m *Mailbox) start(ctx context.Context) error {
 		return err
 	}
 	return m.trust(ctx, row)
+}
+
+// readUIDLs reads kurir-uidl, which only adopted mailboxes have.
+func (m *Mailbox) readUIDLs() error {
+	b, err := fsx.ReadFile(m.s.fs, m.path(maildir.UIDLFile), 256<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		m.uidls = maildir.ParseUIDLs(b)
+	}
+	return err
 }
 
 // ensureDir makes a missing cur/, new/ or tmp/. That the mailbox's directory itself is

@@ -82,10 +82,12 @@ type Store struct {
 	closed   bool
 	accounts map[string]*Account
 
-	started int64  // when it was opened, in seconds
-	run     string // names this opening among the temporary files of others
-	stop    chan struct{}
-	done    sync.WaitGroup
+	started int64     // when it was opened, in seconds
+	run     string    // names this opening among the temporary files of others
+	swept   time.Time // when expunged/ of all accounts was; of the janitor alone
+
+	stop chan struct{}
+	done sync.WaitGroup
 }
 
 // Open opens the store below o.Dir, and makes its folders if need be. What an earlier run
@@ -290,7 +292,7 @@ func (s *Store) background(f func()) bool {
 	return !s.closed
 }
 
-// janitor closes what nobody uses and sweeps expunged/ of the accounts that are open.
+// janitor closes what nobody uses and sweeps expunged/ of all accounts.
 func (s *Store) janitor() {
 	t := time.NewTicker(max(s.o.IdleAfter/4, time.Millisecond))
 	defer t.Stop()
@@ -307,7 +309,7 @@ func (s *Store) janitor() {
 func (s *Store) tidy() {
 	s.mu.Lock()
 	var idle, open []*Account
-	for addr, a := range s.accounts {
+	for _, a := range s.accounts {
 		select {
 		case <-a.ready:
 		default:
@@ -317,14 +319,12 @@ func (s *Store) tidy() {
 			// Whoever asks for the account from now on waits until it is closed.
 			a.closing = make(chan struct{})
 			idle = append(idle, a)
-			_ = addr
 		} else if a.err == nil {
 			open = append(open, a)
 		}
 	}
 	s.mu.Unlock()
 	for _, a := range idle {
-		a.sweep()
 		if err := a.shut(); err != nil {
 			s.log.Error("closing an idle account", "account", a.address, "error", err)
 		}
@@ -335,7 +335,10 @@ func (s *Store) tidy() {
 	}
 	for _, a := range open {
 		a.closeIdleMailboxes()
-		a.sweep()
+	}
+	if now := s.o.Now(); now.Sub(s.swept) >= s.o.ExpungedKeep/4 {
+		s.swept = now
+		s.sweep()
 	}
 }
 

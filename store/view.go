@@ -402,13 +402,17 @@ func (v *View) InternalDate(ctx context.Context, uid UID) (time.Time, error) {
 	return time.Unix(st.ModTime().Unix(), 0), nil
 }
 
-// UIDL is the message's unique-id for POP3 (RFC 1939 section 7): a short hash of its
-// base, which no change of its flags changes. "" for one that is gone.
+// UIDL is the message's unique-id for POP3 (RFC 1939 section 7): what kurir-uidl says that
+// it had before its mailbox was adopted, else a short hash of its base, which no change of
+// its flags changes. "" for one that is gone.
 func (v *View) UIDL(uid UID) string {
 	v.load()
 	p, ok := v.locate(uid)
 	if !ok {
 		return ""
+	}
+	if id, ok := v.m.uidls[p.base]; ok {
+		return id
 	}
 	sum := sha256.Sum256([]byte(p.base))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:10]))

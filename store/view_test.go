@@ -3,8 +3,12 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+
+	"kurir/internal/maildir"
 )
 
 // The log of changes answers a session that asks often; one that is too late is answered
@@ -158,5 +162,26 @@ func TestKeywords(t *testing.T) {
 	jv := testView(t, junk)
 	if in, _ := jv.Info(jv.Seq(r.Dest[0])); flagNames(in.Flags, jv.Keywords()) != "k25 k7" {
 		t.Error(in, jv.Keywords())
+	}
+}
+
+// A mailbox that was adopted keeps the unique-ids that its POP3 clients know.
+func TestUIDLOfBefore(t *testing.T) {
+	_, a := testAccount(t, nil)
+	for _, n := range []string{"1700000000.M1P1Q1.old", "1700000001.M2P1Q2.old"} {
+		if err := os.WriteFile(filepath.Join(a.dir, "cur", n+":2,S"), []byte("A: b\n\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	line := maildir.AppendUIDL(nil, "1700000000.M1P1Q1.old", "0000001f4a3b")
+	if err := os.WriteFile(filepath.Join(a.dir, maildir.UIDLFile), line, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := testView(t, testBox(t, a, "INBOX"))
+	if got := v.UIDL(1); got != "0000001f4a3b" {
+		t.Errorf("UIDL %q", got)
+	}
+	if got := v.UIDL(2); len(got) != 16 {
+		t.Errorf("UIDL of a message that the file does not list: %q", got)
 	}
 }
