@@ -23,11 +23,12 @@ const youngForeign = time.Minute
 
 // newcomer is a file that has no UID in this mailbox yet.
 type newcomer struct {
-	sub   string // new or cur
-	file  string
-	name  maildir.Name
-	rebas bool   // it needs a base of its own
-	of    string // the path of another file with its base
+	sub     string // new or cur
+	file    string
+	name    maildir.Name
+	rebas   bool   // it needs a base of its own
+	of      string // the path of another file with its base
+	ofKnown bool   // that one is in the columns
 
 	// what probe finds out
 	ok           bool
@@ -37,11 +38,12 @@ type newcomer struct {
 }
 
 // adopt gives UIDs to files that have none, in the order of their names. It reports
-// whether it left out any that another program still seems to be writing.
-func (m *Mailbox) adopt(ctx context.Context, fresh []newcomer) (young bool, err error) {
+// whether it left out any that another program still seems to be writing. It fails with
+// errMoved as scan does.
+func (m *Mailbox) adopt(ctx context.Context, fresh []newcomer, sure bool) (young bool, err error) {
 	slices.SortStableFunc(fresh, func(a, b newcomer) int { return maildir.Compare(a.file, b.file) })
 	m.markDoubles(fresh)
-	if fresh, err = m.buryDoubles(fresh); err != nil {
+	if fresh, err = m.buryDoubles(fresh, sure); err != nil {
 		return false, err
 	}
 	for len(fresh) > 0 {
@@ -115,12 +117,14 @@ func (m *Mailbox) double(n *newcomer, k int, doubtful []*newcomer) {
 		n.of = m.path(doubtful[k].sub, doubtful[k].file)
 	} else {
 		n.of = m.path("cur", m.cols.name(&m.cols.ents[len(m.cols.ents)+k], m.tag, &m.s.hosts))
+		n.ofKnown = true
 	}
 }
 
 // buryDoubles moves newcomers to expunged/ that are a second file of one message: a power
-// cut may leave in new/ what had been taken into cur/.
-func (m *Mailbox) buryDoubles(fresh []newcomer) ([]newcomer, error) {
+// cut may leave in new/ what had been taken into cur/. If the other one is not where it
+// should be and it is not sure that cur/ has just been read, the error is errMoved.
+func (m *Mailbox) buryDoubles(fresh []newcomer, sure bool) ([]newcomer, error) {
 	kept := fresh[:0]
 	buried := map[string]bool{}
 	for _, n := range fresh {
@@ -135,6 +139,9 @@ func (m *Mailbox) buryDoubles(fresh []newcomer) ([]newcomer, error) {
 			}
 			if same {
 				continue
+			}
+			if _, serr := m.s.fs.Stat(n.of); n.ofKnown && !sure && errors.Is(serr, fs.ErrNotExist) {
+				return nil, errMoved
 			}
 		}
 		kept = append(kept, n)

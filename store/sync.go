@@ -56,9 +56,23 @@ func (m *Mailbox) unread() bool {
 	return !m.watched.Load() && (curTime == 0 || m.curUnsure(curTime) || m.modTime("cur") != curTime)
 }
 
-// takeIn scans new/ before cur/: a message that another program moves from one to the
-// other meanwhile is then seen at least once.
+// errMoved says that a file of cur/ is no longer where the columns say, and that it
+// matters now.
+var errMoved = errors.New("a file was renamed by another program")
+
+// takeIn brings the columns up to what is on disk.
 func (m *Mailbox) takeIn(ctx context.Context) error {
+	err := m.scan(ctx, false)
+	if errors.Is(err, errMoved) {
+		m.curDirty.Store(true)
+		err = m.scan(ctx, true)
+	}
+	return err
+}
+
+// scan scans new/ before cur/: a message that another program moves from one to the other
+// meanwhile is then seen at least once. Unless it is sure, it may fail with errMoved.
+func (m *Mailbox) scan(ctx context.Context, sure bool) error {
 	m.newDirty.Store(false)
 	newTime := m.modTime("new")
 	names, err := m.s.fs.ReadNames(m.path("new"))
@@ -81,7 +95,7 @@ func (m *Mailbox) takeIn(ctx context.Context) error {
 		if err := m.loadOrRebuild(ctx); err != nil {
 			return err
 		}
-		young, err := m.adopt(ctx, fresh)
+		young, err := m.adopt(ctx, fresh, sure)
 		if err != nil {
 			return err
 		}

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,6 +225,40 @@ func TestForeignDuringQuietChange(t *testing.T) {
 		}
 		if _, err := v.Refresh(ctx, true); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A copy of a message whose file was renamed a moment ago is known for a copy, whether or
+// not the renaming has been noticed.
+func TestCopyOfRenamed(t *testing.T) {
+	_, a := testAccount(t, func(o *Options) { o.NoWatch = false })
+	m := testBox(t, a, "INBOX")
+	testAppend(t, m, "A: b\r\n\r\nx\r\n")
+	v := testView(t, m)
+	rename := func() error {
+		m.mu.Lock() // nobody notices
+		defer m.mu.Unlock()
+		f := fileOf(t, m, 1)
+		renamed, seen := strings.CutSuffix(f, "S")
+		if !seen {
+			renamed = f + "S"
+		}
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.Rename(f, renamed), os.WriteFile(filepath.Join(m.dir, "new", filepath.Base(renamed)), text, 0o600))
+	}
+	for i := range 50 {
+		if err := rename(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Refresh(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if v.Count() != 1 {
+			t.Fatalf("round %d: %d messages", i, v.Count())
 		}
 	}
 }
