@@ -262,26 +262,6 @@ func (s *Store) Close() error {
 	return errors.Join(append(errs, s.group.Close())...)
 }
 
-// Kill ends the store the way a crash would: nothing more is written. Tests use it.
-func (s *Store) kill() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	close(s.stop)
-	if s.watch != nil {
-		s.watch.close()
-	}
-	s.done.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, a := range s.accounts {
-		<-a.ready
-		if a.err == nil {
-			a.index().close()
-		}
-	}
-}
-
 // background runs f on a goroutine that the store's end waits for; false if it has ended.
 func (s *Store) background(f func()) bool {
 	s.mu.Lock()

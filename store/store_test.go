@@ -220,3 +220,23 @@ func copyTree(to, from string) error {
 // ahead is a clock of which all times of change on disk are well in the past, so that
 // they are believed at once.
 func ahead() time.Time { return time.Now().Add(time.Minute) }
+
+// kill ends the store the way a crash would: nothing more is written.
+func (s *Store) kill() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	close(s.stop)
+	if s.watch != nil {
+		s.watch.close()
+	}
+	s.done.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.accounts {
+		<-a.ready
+		if a.err == nil {
+			a.index().close()
+		}
+	}
+}
