@@ -29,10 +29,12 @@ type Migration struct {
 	SQL  string // one or more statements; run once, in a transaction of its own
 }
 
-// DB is an open database. Reads go straight to the embedded pool; writes go through Tx.
+// DB is an open database. Reads go straight to the embedded pool; writes go
+// through Tx and Group.
 type DB struct {
 	*sql.DB
-	writer chan struct{} // holds one token while a Tx runs
+	writer chan struct{} // holds one token while a Tx or a Group runs
+	group  group
 }
 
 // Open opens the database file at path, makes it (mode 0600) if it is not there, and
