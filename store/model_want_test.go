@@ -180,7 +180,11 @@ func (w *world) compareNow(b *wantBox, m *Mailbox) error {
 			if err != nil {
 				return fmt.Errorf("UID %d: %w", uid, err)
 			}
-			k := slices.IndexFunc(fresh, func(f *wantMsg) bool { return f.text == text && f.fits(flags) })
+			date, err := v.InternalDate(w.ctx(), uid)
+			if err != nil {
+				return fmt.Errorf("UID %d: %w", uid, err)
+			}
+			k := newMessage(fresh, text, flags, date.Unix())
 			if k < 0 {
 				return fmt.Errorf("UID %d with flags %q was not expected: %.60q", uid, flags, text)
 			}
@@ -209,6 +213,16 @@ func (w *world) compareNow(b *wantBox, m *Mailbox) error {
 	}
 	w.learn(b, st, found, known)
 	return nil
+}
+
+// newMessage finds the message that came with this text and these flags. Of two that a
+// program made of one, that of the right date is it before one of any date.
+func newMessage(fresh []*wantMsg, text, flags string, date int64) int {
+	k := slices.IndexFunc(fresh, func(f *wantMsg) bool { return f.text == text && f.fits(flags) && f.date == date })
+	if k < 0 {
+		k = slices.IndexFunc(fresh, func(f *wantMsg) bool { return f.text == text && f.fits(flags) && f.date == 0 })
+	}
+	return k
 }
 
 func (st *Status) count(i int, in Info) {
