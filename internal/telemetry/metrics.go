@@ -9,6 +9,7 @@ package telemetry
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,6 +37,9 @@ type Metrics struct {
 	fsync       *prometheus.HistogramVec // kind, seconds
 	fsyncShared *prometheus.CounterVec   // kind
 	errors      *prometheus.CounterVec   // component
+	relayed     *prometheus.CounterVec   // result
+	relay       prometheus.Histogram     // seconds
+	queue       *queueCollector
 }
 
 // New makes the metrics, all of them registered, and the Health among them.
@@ -62,10 +66,16 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"kind"}), // 0.1 ms to 6.5 s
 		fsyncShared: counter("kurir_fsync_requests_total", "Requests answered by batches of syncs to disk.", "kind"),
 		errors:      counter("kurir_errors_total", "Faults of the server's own.", "component"),
+		relayed:     counter("kurir_relay_recipients_total", "Recipients in attempts to hand messages to other hosts.", "result"),
+		relay: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
+		queue: &queueCollector{},
 	}
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
+		m.relayed, m.relay, m.queue,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -124,3 +134,36 @@ func (m *Metrics) Fsync(kind string, n int, took time.Duration) {
 
 // Error counts a fault of the server's own in a component, such as "store".
 func (m *Metrics) Error(component string) { m.errors.WithLabelValues(component).Inc() }
+
+// Relayed counts an attempt to hand a message to another host, which took this long:
+// result ("sent", "deferred" or "failed") for n of its recipients.
+func (m *Metrics) Relayed(result string, n int) { m.relayed.WithLabelValues(result).Add(float64(n)) }
+
+// RelayTook counts the time of one attempt.
+func (m *Metrics) RelayTook(took time.Duration) { m.relay.Observe(took.Seconds()) }
+
+// Queue has count asked at each scrape: how many recipients wait, by a word for why.
+func (m *Metrics) Queue(count func() map[string]int) { m.queue.count.Store(&count) }
+
+// queueCollector exports what waits in the queue.
+type queueCollector struct {
+	count atomic.Pointer[func() map[string]int]
+}
+
+func (q *queueCollector) desc() *prometheus.Desc {
+	return prometheus.NewDesc("kurir_queue_recipients", "Recipients that wait in the queue.", []string{"state"}, nil)
+}
+
+// Describe is prometheus.Collector's.
+func (q *queueCollector) Describe(to chan<- *prometheus.Desc) { to <- q.desc() }
+
+// Collect is prometheus.Collector's.
+func (q *queueCollector) Collect(to chan<- prometheus.Metric) {
+	count := q.count.Load()
+	if count == nil {
+		return
+	}
+	for state, n := range (*count)() {
+		to <- prometheus.MustNewConstMetric(q.desc(), prometheus.GaugeValue, float64(n), state)
+	}
+}

@@ -46,6 +46,10 @@ func TestMetrics(t *testing.T) {
 	m.Fsync("file", 12, 2*time.Millisecond)
 	m.Fsync("file", 1, time.Millisecond)
 	m.Error("store")
+	m.Relayed("sent", 3)
+	m.Relayed("deferred", 1)
+	m.RelayTook(20 * time.Millisecond)
+	m.Queue(func() map[string]int { return map[string]int{"waiting": 4, "held": 1} })
 	m.Health.Set("store", nil)
 	m.Health.Set("disk", errors.New("full"))
 
@@ -55,6 +59,11 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%d, %s", r.StatusCode, r.Header.Get("Content-Type"))
 	}
 	for _, want := range []string{
+		`kurir_relay_recipients_total{result="sent"} 3`,
+		`kurir_relay_recipients_total{result="deferred"} 1`,
+		`kurir_relay_seconds_count 1`,
+		`kurir_queue_recipients{state="waiting"} 4`,
+		`kurir_queue_recipients{state="held"} 1`,
 		`kurir_connections_open{protocol="imap"} 2`,
 		`kurir_connections_total{protocol="imap"} 3`,
 		`kurir_connections_refused_total{protocol="smtp",reason="connections"} 1`,
