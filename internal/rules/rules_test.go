@@ -18,19 +18,23 @@ const root = "../.."
 // forbidden says, for each package and those below it, which imports would turn an arrow
 // around: cmd -> front-ends, web -> queue, auth -> store, directory -> sqldb, message.
 var forbidden = map[string][]string{
-	"smtpd":              {"imapd", "pop3d", "internal/web", "cmd"},
-	"imapd":              {"smtpd", "pop3d", "internal/queue", "internal/web", "cmd"},
-	"pop3d":              {"smtpd", "imapd", "internal/queue", "internal/web", "cmd"},
-	"store":              {"smtpd", "imapd", "pop3d", "internal/queue", "internal/auth", "internal/directory", "internal/listen", "internal/web", "cmd"},
-	"internal/queue":     {"smtpd", "imapd", "pop3d", "cmd"},
-	"internal/auth":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "cmd"},
-	"internal/directory": {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "cmd"},
-	"internal/message":   {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "cmd"},
-	"internal/maildir":   {"smtpd", "imapd", "pop3d", "store", "internal/fsx", "internal/sqldb", "cmd"},
-	"internal/fsx":       {"smtpd", "imapd", "pop3d", "store", "internal/maildir", "internal/sqldb", "cmd"},
-	"internal/sqldb":     {"smtpd", "imapd", "pop3d", "store", "internal/directory", "cmd"},
-	"internal/listen":    {"smtpd", "imapd", "pop3d", "store", "cmd"},
-	"internal/config":    {"smtpd", "imapd", "pop3d", "store", "cmd"},
+	"smtpd":               {"imapd", "pop3d", "dnsutil", "internal/smtpclient", "internal/web", "cmd"},
+	"imapd":               {"smtpd", "pop3d", "internal/queue", "internal/web", "cmd"},
+	"pop3d":               {"smtpd", "imapd", "internal/queue", "internal/web", "cmd"},
+	"store":               {"smtpd", "imapd", "pop3d", "internal/queue", "internal/auth", "internal/directory", "internal/listen", "internal/web", "cmd"},
+	"internal/queue":      {"smtpd", "imapd", "pop3d", "dnsutil", "internal/smtpclient", "internal/admin", "cmd"},
+	"internal/relay":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/sqldb", "cmd"},
+	"internal/smtpclient": {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
+	"internal/dsn":        {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
+	"dnsutil":             {"smtpd", "imapd", "pop3d", "store", "internal", "cmd"},
+	"internal/auth":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "cmd"},
+	"internal/directory":  {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "cmd"},
+	"internal/message":    {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "cmd"},
+	"internal/maildir":    {"smtpd", "imapd", "pop3d", "store", "internal/fsx", "internal/sqldb", "cmd"},
+	"internal/fsx":        {"smtpd", "imapd", "pop3d", "store", "internal/maildir", "internal/sqldb", "cmd"},
+	"internal/sqldb":      {"smtpd", "imapd", "pop3d", "store", "internal/directory", "cmd"},
+	"internal/listen":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
+	"internal/config":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
 // foreign says which packages alone import a module of others: protocol words stay at
@@ -38,6 +42,7 @@ var forbidden = map[string][]string{
 var foreign = map[string][]string{
 	"github.com/emersion/go-imap/v2":      {"imapd", "internal/e2e", "cmd"},
 	"github.com/emersion/go-smtp":         {"smtpd", "internal/e2e", "cmd"},
+	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
