@@ -201,10 +201,12 @@ func (w *world) storeFlags() bool {
 func (b *wantBox) stored(uids []UID, op FlagOp, names []string) {
 	for _, uid := range uids {
 		if m := b.msgs[uid]; m != nil {
-			theirs := m.names()
+			theirs := append(slices.Clone(m.or), m.names())
 			m.change(op, names)
 			if b.foreign[uid] {
-				m.or = append(m.or, theirs)
+				m.or = append(m.or, theirs...)
+				slices.Sort(m.or)
+				m.or = slices.Compact(m.or)
 			}
 		}
 	}
