@@ -94,7 +94,7 @@ func (w *wire) greeting(reply string) string {
 	}
 	var b strings.Builder
 	b.WriteString("250-" + first)
-	if w.tls == nil && w.srv.TLS != nil {
+	if w.tls == nil && w.hasTLS() {
 		b.WriteString("250-STARTTLS\r\n")
 	}
 	for _, l := range lines[1:] {
@@ -153,7 +153,7 @@ func (w *wire) refuse(r *Reply) {
 // count takes note of a reply. Refusals are slowed down one by one, and past the bounds
 // the connection is closed.
 func (w *wire) count(code int) {
-	if code < 400 || code == 421 {
+	if code < 400 || code == 421 || w.run.mode == Trusted {
 		return
 	}
 	w.refused++

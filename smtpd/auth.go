@@ -46,7 +46,9 @@ func (w *wire) mayAuth() bool {
 	return w.hasAuth() && (w.tls != nil || w.srv.AllowPlaintext != nil && w.srv.AllowPlaintext(w.ip))
 }
 
-func (w *wire) hasAuth() bool { return w.run.mode != Inbound && w.srv.Auth != nil }
+func (w *wire) hasAuth() bool {
+	return (w.run.mode == Submission || w.run.mode == SubmissionTLS) && w.srv.Auth != nil
+}
 
 // Auth begins an exchange.
 func (s *session) Auth(mech string) (sasl.Server, error) {

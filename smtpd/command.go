@@ -84,10 +84,16 @@ func (w *wire) doHelo(arg string) {
 	w.give(w.verb + " " + name)
 }
 
+// grammar is what this client may say. What a mail program or a printer gets wrong is
+// forgiven, as there is nobody who would mend it; a mail server is held to the RFC.
+func (w *wire) grammar() grammar {
+	return grammar{spaces: w.run.mode != Inbound || w.device != nil, dsn: w.run.offersDSN(), maxSize: w.srv.MaxSize}
+}
+
 // doMail understands the command by itself and hands the address alone to go-smtp, in a
 // form that it reads; the session takes w.mail.
 func (w *wire) doMail(arg string) {
-	m, r := parseMail(arg, w.run.mode != Inbound, w.srv.MaxSize)
+	m, r := parseMail(arg, w.grammar())
 	if r != nil {
 		w.refuse(r)
 		return
@@ -98,12 +104,13 @@ func (w *wire) doMail(arg string) {
 
 // doRcpt does likewise; <postmaster> gets our own domain, since go-smtp wants one.
 func (w *wire) doRcpt(arg string) {
-	to, r := parseRcpt(arg, w.run.mode != Inbound)
+	c, r := parseRcpt(arg, w.grammar())
 	if r != nil {
 		w.refuse(r)
 		return
 	}
-	w.rcpt = to
+	w.rcpt = c
+	to := c.To
 	if to.Domain == "" {
 		to.Domain = w.srv.Hostname
 	}
@@ -120,7 +127,7 @@ func (w *wire) doStartTLS(arg string) {
 	case w.tls != nil:
 		w.refuse(replyTLSTwice)
 		return
-	case w.srv.TLS == nil:
+	case !w.hasTLS():
 		w.refuse(replyNoTLS)
 		return
 	}
@@ -139,9 +146,12 @@ func (w *wire) doStartTLS(arg string) {
 		return
 	}
 	w.helo, w.esmtp, w.verb = "", false, ""
-	w.mail, w.rcpt = mailCommand{}, Path{}
+	w.mail, w.rcpt = mailCommand{}, rcptCommand{}
 	w.upgraded = true
 }
+
+// hasTLS tells whether STARTTLS can be had, on a listener of this kind at all.
+func (w *wire) hasTLS() bool { return w.srv.TLS != nil && w.run.mode != Trusted }
 
 // handshake begins TLS within HandshakeTimeout.
 func (w *wire) handshake(t *tls.Conn) error {

@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -25,19 +24,23 @@ import (
 	"kurir/store"
 )
 
-// fakeDirectory has the domain local.test with alice, bob, carol (who has no room) and
-// the alias staff, which leads to alice and bob.
+// fakeDirectory has the domain local.test with alice, bob, carol (who has no room), dave
+// (who is disabled), scanner, and the alias staff, which leads to alice and bob. Of the
+// domain down.test it cannot tell.
 type fakeDirectory struct{}
 
 func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Recipient, error) {
 	local, domain, at := strings.Cut(strings.ToLower(address), "@")
-	if at && domain != "local.test" {
+	switch {
+	case domain == "down.test":
+		return nil, errBroken
+	case at && domain != "local.test":
 		return nil, directory.ErrNoDomain
 	}
 	local, _, _ = strings.Cut(local, "+")
 	var names []string
 	switch local {
-	case "alice", "bob", "carol":
+	case "alice", "bob", "carol", "dave", "scanner":
 		names = []string{local}
 	case "postmaster", `"a b"`, "jörg":
 		names = []string{"alice"}
@@ -52,13 +55,16 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 	}
 	var rs []directory.Recipient
 	for _, n := range names {
-		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test"}})
+		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test", Disabled: n == "dave"}})
 	}
 	return rs, nil
 }
 
 func (fakeDirectory) MaySendAs(_ context.Context, account, address string) (bool, error) {
 	local, domain, _ := strings.Cut(strings.ToLower(address), "@")
+	if domain == "down.test" {
+		return false, errBroken
+	}
 	local, _, _ = strings.Cut(local, "+")
 	return local+"@"+domain == account, nil
 }
@@ -82,11 +88,10 @@ func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (string, error) 
 type fakeStore struct {
 	mu       sync.Mutex
 	mail     map[string][]string
-	kept     []string // "sender to recipient: message"
+	queue    fakeQueue
 	failing  map[string]error
 	stageErr error
 	writeErr error
-	keepErr  error
 	takes    time.Duration // what Deliver takes
 	open     int           // staged and not closed
 }
@@ -122,6 +127,8 @@ func (m *fakeStaged) Prepend(h []byte) error {
 	return nil
 }
 
+func (m *fakeStaged) Size() int64 { return int64(m.Len()) }
+
 func (m *fakeStaged) KeepAs(string) error { return errors.ErrUnsupported }
 
 func (m *fakeStaged) Close() error {
@@ -138,6 +145,7 @@ func (s *fakeStore) Deliver(_ context.Context, m Staged, targets []Target) (fail
 	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.queue.steps = append(s.queue.steps, "deliver")
 	for _, t := range targets {
 		err := s.failing[t.Address]
 		if err == nil {
@@ -165,19 +173,18 @@ func (s *fakeStore) CheckQuota(_ context.Context, address string, _ int64) error
 	return nil
 }
 
-func (s *fakeStore) Keep(ctx context.Context, m queue.Message, sender string, failed []queue.Failed) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range failed {
-		s.kept = append(s.kept, fmt.Sprintf("%s to %s (%s) %v: %s", sender, f.Account, f.Recipient, f.Err, m.(*fakeStaged).String()))
-	}
-	return errors.Join(s.keepErr, ctx.Err())
-}
-
-// take removes the oldest message of an account.
+// take removes the oldest message of an account, or of the queue.
 func (s *fakeStore) take(address string) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if address == "queue" {
+		if len(s.queue.mail) == 0 {
+			return "", false
+		}
+		m := s.queue.mail[0]
+		s.queue.mail = s.queue.mail[1:]
+		return m, true
+	}
 	l := s.mail[address]
 	if len(l) == 0 {
 		return "", false
@@ -192,7 +199,7 @@ func (s *fakeStore) left() (n int) {
 	for _, l := range s.mail {
 		n += len(l)
 	}
-	return n
+	return n + len(s.queue.mail)
 }
 
 // testTLS is a configuration with a certificate of its own making.
@@ -214,7 +221,7 @@ func testTLS(t testing.TB) *tls.Config {
 func testServer(t testing.TB) (*Server, *fakeStore) {
 	st := &fakeStore{}
 	return &Server{
-		Hostname: "mx.local.test", Directory: fakeDirectory{}, Auth: fakeAuth{}, Store: st, Retry: st,
+		Hostname: "mx.local.test", Directory: fakeDirectory{}, Auth: fakeAuth{}, Store: st, Queue: &st.queue,
 		TLS: testTLS(t), Log: slog.New(slog.DiscardHandler),
 	}, st
 }
@@ -256,9 +263,14 @@ func (addressed) RemoteAddr() net.Addr {
 
 var errBroken = errors.New("inner trouble in /var/lib")
 
-func errStore(kind string) error {
-	if kind == "disk" {
+func errOf(kind string) error {
+	switch kind {
+	case "disk":
 		return store.ErrDiskFull
+	case "full":
+		return queue.ErrFull
+	case "gone":
+		return directory.ErrNoAccount
 	}
 	return errBroken
 }

@@ -80,16 +80,16 @@ func (h *scanner) scan(p []byte) {
 	}
 }
 
-// newHeaderReader chooses by what the listener is for.
+// newHeaderReader chooses by who hands the message in.
 func (s *session) newHeaderReader(to Staged) headerReader {
-	if s.wire.run.mode == Inbound {
-		return &scanner{to: to}
+	if s.by.submits() {
+		return &rewriter{to: to, s: s}
 	}
-	return &rewriter{to: to, s: s}
+	return &scanner{to: to}
 }
 
 // checkHops finds mail that goes round: by its count of Received lines (RFC 5321
-// section 6.3), or because it was delivered to the same address before.
+// section 6.3), or because it was delivered to the same address here before.
 func (s *session) checkHops(t *traces) *Reply {
 	if t == nil {
 		return nil
@@ -97,9 +97,9 @@ func (s *session) checkHops(t *traces) *Reply {
 	if t.received > s.wire.srv.MaxHops {
 		return replyLoop.because(fmt.Errorf("%d Received lines", t.received))
 	}
-	for _, to := range s.recipients {
+	for _, r := range s.recipients {
 		for _, d := range t.deliveredTo {
-			if to.Domain != "" && d == strings.ToLower(to.String()) {
+			if r.accounts != nil && r.To.Domain != "" && d == strings.ToLower(r.To.String()) {
 				return replyLoop.because(fmt.Errorf("was delivered to %s before", d))
 			}
 		}

@@ -86,18 +86,21 @@ func TestHugeChunk(t *testing.T) {
 
 // The directory's advice to the administrator is not what a refusal is logged with.
 func TestRefusedRecipient(t *testing.T) {
+	noRelay := &Reply{550, "5.7.1", replyNoRelay.Text, nil}
 	for _, tt := range []struct {
-		mode Mode
-		err  error
-		want string
+		device *Device
+		err    error
+		want   string
 	}{
-		{Inbound, directory.ErrNoDomain, replyNoRelay.Error() + ": x@y.test"},
-		{Submission, directory.ErrNoDomain, replyNoRemote.Error() + ": x@y.test"},
-		{Inbound, directory.ErrNoAccount, replyNoUser.Error() + ": x@y.test"},
-		{Inbound, errBroken, errBroken.Error()},
+		{nil, directory.ErrNoDomain, noRelay.Error() + ": x@y.test"},
+		{&Device{Account: "a@b.test"}, directory.ErrNoDomain, noRelay.Error() + "; this network may send only with a sender address of a@b.test: x@y.test"},
+		{&Device{Account: "jörg@b.test"}, directory.ErrNoDomain, noRelay.Error() + "; this network may send only with a sender address of its account: x@y.test"},
+		{nil, directory.ErrNoAccount, replyNoUser.Error() + ": x@y.test"},
+		{nil, replyNoRemote, replyNoRemote.Error() + ": x@y.test"},
+		{nil, errBroken, errBroken.Error()},
 	} {
-		w := &wire{run: &run{mode: tt.mode}}
-		if got := w.refuseRecipient(Path{"x", "y.test"}, tt.err); got.Error() != tt.want {
+		s := &session{wire: &wire{device: tt.device}}
+		if got := s.refuseRecipient(Path{"x", "y.test"}, tt.err); got.Error() != tt.want {
 			t.Errorf("%v: %v", tt.err, got)
 		}
 	}
@@ -157,8 +160,8 @@ func TestRealQuota(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if n, _, err := w.queue.Waiting(t.Context()); n != 1 || err != nil {
-		t.Errorf("%d wait, %v", n, err)
+	if n, err := w.queue.Waiting(t.Context()); n.Local != 1 || err != nil {
+		t.Errorf("%+v wait, %v", n, err)
 	}
 	if alice, bob := w.inbox(t, "alice@local.test"), w.inbox(t, "bob@local.test"); len(alice) != 1 || len(bob) != 0 {
 		t.Errorf("alice has %q, bob %q", alice, bob)
@@ -205,8 +208,8 @@ func TestKeepAfterCut(t *testing.T) {
 		time.Sleep(time.Second)
 		stop()
 		time.Sleep(2 * time.Minute)
-		if st.left() != 1 || len(st.kept) != 1 || refused != 0 {
-			t.Errorf("%d delivered, %q kept, %d refused", st.left(), st.kept, refused)
+		if st.left() != 2 || len(st.queue.mail) != 1 || refused != 0 {
+			t.Errorf("%d delivered or queued, %q queued, %d refused", st.left(), st.queue.mail, refused)
 		}
 		c.Close()
 	})

@@ -3,13 +3,32 @@ package smtpd
 import (
 	"strconv"
 	"strings"
+
+	"kurir/internal/relay"
 )
 
 // mailCommand is a MAIL command that was understood.
 type mailCommand struct {
-	From Path
-	Size int64 // RFC 1870; 0: not said
-	UTF8 bool  // RFC 6531
+	From     Path
+	Size     int64  // RFC 1870; 0: not said
+	EightBit bool   // BODY=8BITMIME (RFC 6152)
+	UTF8     bool   // RFC 6531
+	Ret      string // "FULL", "HDRS" or "" (RFC 3461 section 4.3)
+	EnvID    string // xtext, as it came (RFC 3461 section 4.4)
+}
+
+// rcptCommand is a RCPT command that was understood.
+type rcptCommand struct {
+	To     Path
+	Notify relay.Notify // RFC 3461 section 4.1
+	ORCPT  string       // "type;address", as it came (RFC 3461 section 4.2)
+}
+
+// grammar is what a listener lets a client say.
+type grammar struct {
+	spaces  bool // around the path, as some mail programs send them
+	dsn     bool // parameters of RFC 3461
+	maxSize int64
 }
 
 // parameters maps keyword, in capitals, to value.
@@ -61,14 +80,13 @@ func isValue(s string) bool {
 	return s != ""
 }
 
-// parseMail reads what follows "MAIL ". spaces allows them around the path, as some
-// mail programs send it.
-func parseMail(arg string, spaces bool, maxSize int64) (m mailCommand, r *Reply) {
+// parseMail reads what follows "MAIL ".
+func parseMail(arg string, g grammar) (m mailCommand, r *Reply) {
 	arg, ok := cutFold(arg, "FROM:")
 	if !ok {
 		return m, replyMailSyntax
 	}
-	if spaces {
+	if g.spaces {
 		arg = strings.TrimLeft(arg, " ")
 	}
 	from, rest, err := parsePath(arg, true)
@@ -81,7 +99,7 @@ func parseMail(arg string, spaces bool, maxSize int64) (m mailCommand, r *Reply)
 		return m, r
 	}
 	for key, value := range params {
-		if r := m.set(key, value, maxSize); r != nil {
+		if r := m.set(key, value, g); r != nil {
 			return m, r
 		}
 	}
@@ -92,54 +110,77 @@ func parseMail(arg string, spaces bool, maxSize int64) (m mailCommand, r *Reply)
 }
 
 // set takes one parameter of MAIL.
-func (m *mailCommand) set(key, value string, maxSize int64) *Reply {
-	switch key {
-	case "SIZE": // RFC 1870 section 6; 20 digits at most
-		n, err := strconv.ParseUint(value, 10, 64)
-		if err != nil && strings.Trim(value, "0123456789") != "" || value == "" {
-			return replyParameters
-		}
-		if err != nil || n > uint64(maxSize) {
-			return replyTooBig
-		}
-		m.Size = int64(n)
-	case "BODY": // RFC 6152
-		if !strings.EqualFold(value, "7BIT") && !strings.EqualFold(value, "8BITMIME") {
-			return replyParameters
-		}
-	case "SMTPUTF8":
-		if value != "" {
-			return replyParameters
-		}
-		m.UTF8 = true
-	case "AUTH": // RFC 4954 section 5: taken as AUTH=<>, we do not vouch for others
-		if value == "" {
-			return replyParameters
-		}
+func (m *mailCommand) set(key, value string, g grammar) *Reply {
+	ok := true
+	switch {
+	case key == "SIZE":
+		return m.setSize(value, g.maxSize)
+	case key == "BODY": // RFC 6152
+		m.EightBit = strings.EqualFold(value, "8BITMIME")
+		ok = m.EightBit || strings.EqualFold(value, "7BIT")
+	case key == "SMTPUTF8":
+		m.UTF8, ok = true, value == ""
+	case key == "AUTH": // RFC 4954 section 5: taken as AUTH=<>, we do not vouch for others
+		ok = value != ""
+	case key == "RET" && g.dsn:
+		m.Ret, ok = parseRet(value)
+	case key == "ENVID" && g.dsn:
+		m.EnvID, ok = value, validEnvID(value)
 	default:
 		return replyUnknownParameter
+	}
+	if !ok {
+		return replyParameters
 	}
 	return nil
 }
 
-// parseRcpt reads what follows "RCPT ". No parameter is known.
-func parseRcpt(arg string, spaces bool) (Path, *Reply) {
+// setSize takes the size that a client announces: up to 20 digits (RFC 1870 section 6).
+func (m *mailCommand) setSize(value string, maxSize int64) *Reply {
+	n, err := strconv.ParseUint(value, 10, 64)
+	if err != nil && strings.Trim(value, "0123456789") != "" || value == "" {
+		return replyParameters
+	}
+	if err != nil || n > uint64(maxSize) {
+		return replyTooBig
+	}
+	m.Size = int64(n)
+	return nil
+}
+
+// parseRcpt reads what follows "RCPT ".
+func parseRcpt(arg string, g grammar) (c rcptCommand, r *Reply) {
 	arg, ok := cutFold(arg, "TO:")
 	if !ok {
-		return Path{}, replyRcptSyntax
+		return c, replyRcptSyntax
 	}
-	if spaces {
+	if g.spaces {
 		arg = strings.TrimLeft(arg, " ")
 	}
 	to, rest, err := parsePath(arg, false)
 	if err != nil {
-		return Path{}, pathReply(err, replyRecipient)
+		return c, pathReply(err, replyRecipient)
 	}
+	c.To = to
 	params, r := parseParameters(rest)
-	if r == nil && len(params) > 0 {
-		r = replyUnknownParameter
+	if r != nil {
+		return c, r
 	}
-	return to, r
+	for key, value := range params {
+		ok := true
+		switch {
+		case key == "NOTIFY" && g.dsn:
+			c.Notify, ok = parseNotify(value)
+		case key == "ORCPT" && g.dsn:
+			c.ORCPT, ok = value, validORCPT(value)
+		default:
+			return c, replyUnknownParameter
+		}
+		if !ok {
+			return c, replyParameters
+		}
+	}
+	return c, nil
 }
 
 // pathReply answers a path that could not be read; mailbox is for one whose brackets at

@@ -42,6 +42,10 @@ func (p Path) String() string {
 	return quoteLocal(p.Local) + "@" + p.Domain
 }
 
+// same tells whether two paths are one mailbox for anybody: local parts differ by case
+// elsewhere (RFC 5321 section 2.4).
+func (p Path) same(q Path) bool { return p.Local == q.Local && strings.EqualFold(p.Domain, q.Domain) }
+
 // ASCII tells whether the path needs no SMTPUTF8.
 func (p Path) ASCII() bool { return isASCII(p.Local) && isASCII(p.Domain) }
 

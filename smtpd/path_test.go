@@ -128,7 +128,7 @@ func TestParseMail(t *testing.T) {
 		{"FROM:<a@b> RET=HDRS", false, replyUnknownParameter},
 		{"FROM:<a@b>\tSIZE=1", false, replyPath},
 	} {
-		if _, r := parseMail(tt.arg, tt.spaces, 100); r != tt.want {
+		if _, r := parseMail(tt.arg, grammar{spaces: tt.spaces, maxSize: 100}); r != tt.want {
 			t.Errorf("%q: %v, want %v", tt.arg, r, tt.want)
 		}
 	}

@@ -1,12 +1,9 @@
 package smtpd
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"time"
-
-	"kurir/internal/queue"
 )
 
 // incoming is one message while it is received.
@@ -49,7 +46,8 @@ func (m *incoming) refused() *Reply {
 	return nil
 }
 
-// receive takes a message and delivers it. nil: it is delivered, or will be.
+// receive takes a message and delivers it. The answer is 250 if it is delivered, or
+// will be.
 func (s *session) receive() *Reply {
 	w := s.wire
 	staged, err := w.srv.Store.Stage()
@@ -74,10 +72,13 @@ func (s *session) receive() *Reply {
 	}
 	s.observe(r, m.d.size, time.Since(began))
 	log := w.log.With("from", s.mail.From.String(), "to", recipientList(s.recipients), "size", m.d.size)
+	if s.by.role == device || s.by.role == trusted {
+		log = log.With("account", s.by.account)
+	}
 	switch {
-	case r == nil:
+	case r.Code < 300:
 		w.bad, w.refused = 0, 0
-		log.Info("message accepted", "id", s.messageID(), "took", time.Since(began))
+		log.Info("message accepted", "id", s.messageID(), "reply", r.Text, "took", time.Since(began))
 	case r.Code == replyUnavailable.Code:
 		log.Error("message deferred", "reply", r)
 	default:
@@ -90,10 +91,10 @@ func (s *session) receive() *Reply {
 func (s *session) observe(r *Reply, size int64, d time.Duration) {
 	result := "accepted"
 	switch {
-	case r != nil && r.Code < 500:
-		result = "deferred"
-	case r != nil:
+	case r.Code >= 500:
 		result = "refused"
+	case r.Code >= 400:
+		result = "deferred"
 	}
 	s.wire.srv.Observe(result, size, d)
 }
@@ -114,56 +115,16 @@ func (s *session) lost(err error) *Reply {
 	return replyUnavailable
 }
 
-// deliver puts the trace headers on and hands the message over.
-func (s *session) deliver(m *incoming) *Reply {
-	w := s.wire
-	if err := m.head.finish(); err != nil {
-		return replyTo(err)
-	}
-	if r := s.checkHops(m.head.seen()); r != nil {
-		return r
-	}
-	if err := m.staged.Prepend(s.trace()); err != nil {
-		return replyTo(err)
-	}
-	// The message is whole: the end of the connection must not part its recipients.
-	ctx := context.WithoutCancel(w.ctx)
-	failed, err := w.srv.Store.Deliver(ctx, m.staged, s.targets)
-	if err != nil {
-		return replyTo(err)
-	}
-	if err := s.keep(ctx, m.staged, failed); err != nil {
-		// The client will send it again, and some will have it twice: better than not at all.
-		return replyUnavailable.because(err)
-	}
-	return nil
-}
-
-// keep hands those that could not be delivered to on to the retry.
-func (s *session) keep(ctx context.Context, m Staged, failed []Failure) error {
-	if len(failed) == 0 {
-		return nil
-	}
-	w := s.wire
-	w.log.Warn("delivery failed for some recipients, will be tried again", "failed", len(failed),
-		"error", failed[0].Err)
-	var why []queue.Failed
-	for _, f := range failed {
-		why = append(why, queue.Failed{Account: f.Address, Recipient: f.Recipient, Err: f.Err})
-	}
-	return w.srv.Retry.Keep(ctx, m, s.mail.From.String(), why)
-}
-
 // recipientList logs recipients.
-type recipientList []Path
+type recipientList []recipient
 
 func (l recipientList) LogValue() slog.Value {
 	s := ""
-	for i, p := range l {
+	for i, r := range l {
 		if i > 0 {
 			s += " "
 		}
-		s += p.String()
+		s += r.To.String()
 	}
 	return slog.StringValue(s)
 }

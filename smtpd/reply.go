@@ -8,6 +8,7 @@ import (
 
 	"kurir/internal/auth"
 	"kurir/internal/directory"
+	"kurir/internal/queue"
 	"kurir/store"
 )
 
@@ -112,14 +113,16 @@ var (
 // Answers to senders, recipients and messages.
 var (
 	replyNotYours    = &Reply{553, "5.7.1", "you may not send with this sender address", nil}
-	replyNotYourFrom = &Reply{553, "5.7.1", "you may not send with an address that From has", nil}
 	replyNoUser      = &Reply{550, "5.1.1", "no such user here", nil}
 	replyNoRelay     = &Reply{550, "5.7.1", "relaying denied: that domain's mail is not received here", nil}
-	replyNoRemote    = &Reply{550, "5.7.1", "mail to other domains is not sent yet: only addresses of this server can be reached", nil}
+	replyNoRemote    = &Reply{550, "5.7.1", "this server sends no mail to other domains", nil}
+	replyShortDomain = &Reply{550, "5.1.2", "the domain after the @ is not complete", nil}
+	replyNoDomain    = &Reply{550, "5.1.2", "what is after the @ can't be a mail server's name or address", nil}
 	replyAliasLoop   = &Reply{550, "5.4.6", "alias leads in a circle", nil}
 	replyBadAddress  = &Reply{553, "5.1.3", "no address that mail can be kept for", nil}
 	replyOverQuota   = &Reply{452, "4.2.2", "mailbox is full", nil}
 	replyManyTargets = &Reply{452, "4.5.3", "too many recipients", nil}
+	replyQueueFull   = &Reply{452, "4.3.1", "queue is full, try again later", nil}
 	replyDiskFull    = &Reply{452, "4.3.1", "not enough disk space, try again later", nil}
 	replyTooBig      = &Reply{552, "5.3.4", "message is too big", nil}
 	replyBigHeader   = &Reply{552, "5.3.4", "header of the message is too big", nil}
@@ -151,6 +154,7 @@ func replies() []struct {
 		{auth.ErrUnavailable, replyAuthLater},
 		{store.ErrOverQuota, replyOverQuota},
 		{store.ErrDiskFull, replyDiskFull},
+		{queue.ErrFull, replyQueueFull},
 	}
 }
 

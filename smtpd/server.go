@@ -1,8 +1,9 @@
-// Package smtpd is the SMTP front-end: inbound mail on port 25 and submission on 587 and
-// 465. go-smtp runs the dialogue; between it and the connection lies a wire of our own,
+// Package smtpd is the SMTP front-end: inbound mail on port 25, submission on 587 and
+// 465, and what the administrator's own programs hand in. go-smtp runs the dialogue; between it and the connection lies a wire of our own,
 // which hands it one screened command at a time, edits its replies, does STARTTLS and
 // takes the message itself (RFC 5321, 3207, 3030). smtpd decides who may send what to
-// whom and asks others, by small interfaces, who a recipient is and to take the message.
+// whom and asks others, by small interfaces, who a recipient is and to take the message:
+// the store for recipients here, the queue for all others.
 // It writes no file and knows no mailbox format.
 package smtpd
 
@@ -29,11 +30,14 @@ const (
 	Submission
 	// SubmissionTLS is Submission with TLS from the first octet (port 465, RFC 8314).
 	SubmissionTLS
+	// Trusted takes mail from the administrator's own programs, on a listener that
+	// nobody else can reach: with any sender, without login, TLS and bounds on errors.
+	Trusted
 )
 
 // String is the mode's name in logs.
 func (m Mode) String() string {
-	return [...]string{"smtp", "submission", "submissions"}[m]
+	return [...]string{"smtp", "submission", "submissions", "local"}[m]
 }
 
 // Server serves SMTP. Its fields must not change once Serve was called. The zero value
@@ -43,7 +47,8 @@ type Server struct {
 	Directory Directory // who receives and who may send
 	Auth      Auth      // checks passwords; nil: no AUTH
 	Store     Store     // takes messages
-	Retry     Retry     // keeps messages for recipients whose delivery failed
+	Queue     Queue     // takes messages for elsewhere, and for who could not be delivered to; nil: nothing is sent elsewhere
+	Devices   []Device  // networks whose clients need not log in
 
 	TLS *tls.Config // nil: no STARTTLS, and no SubmissionTLS
 	// AllowPlaintext says whether an address may log in without TLS; nil: none may.
@@ -154,6 +159,7 @@ func (r *run) goSMTP() *smtp.Server {
 	gs.MaxRecipients = r.srv.MaxRecipients
 	gs.AllowInsecureAuth = true // session.AuthMechanisms decides
 	gs.EnableSMTPUTF8 = true
+	gs.EnableDSN = r.offersDSN()
 	gs.ErrorLog = errorLog{r.srv.Log}
 	return gs
 }

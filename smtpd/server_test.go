@@ -188,8 +188,8 @@ func TestKeptForRetry(t *testing.T) {
 		for _, want := range []string{"220", "250", "250", "250", "354", "250"} {
 			c.hear(want)
 		}
-		if len(st.kept) != 1 || !matches("who@remote.example to bob@local.test (staff+x@local.test) unexpected EOF: Return-Path: <who@remote.example>…text\r\n", st.kept[0]) {
-			t.Errorf("kept %q", st.kept)
+		if q := st.queue.mail; len(q) != 1 || !matches("<who@remote.example> , smtp from [192.0.2.1]\r\nto <staff+x@local.test> account=bob@local.test: unexpected EOF\r\n\r\nReturn-Path: <who@remote.example>…text\r\n", q[0]) {
+			t.Errorf("queue has %q", q)
 		}
 		if fmt.Sprint(seen) != "[accepted6]" {
 			t.Errorf("observed %v", seen)

@@ -4,13 +4,14 @@ import (
 	"context"
 	"slices"
 
-	"kurir/internal/queue"
 	"kurir/store"
 )
 
 // Staged is a message that is being received. It holds bytes as on the wire.
 type Staged interface {
 	Write(p []byte) (int, error)
+	// Size is how many octets have been written.
+	Size() int64
 	// Prepend puts header lines in front of what has been written; once, at the end.
 	Prepend(header []byte) error
 	// KeepAs makes a durable copy at path.
@@ -40,13 +41,6 @@ type Store interface {
 	Deliver(ctx context.Context, m Staged, targets []Target) (failed []Failure, err error)
 	// CheckQuota tells whether an account has room for add bytes more.
 	CheckQuota(ctx context.Context, address string, add int64) error
-}
-
-// Retry keeps a message for targets whose delivery failed after another's succeeded.
-type Retry interface {
-	// Keep returns once it will survive a power cut that the message is tried again.
-	// sender is the reverse-path, "" if null; it is told if all tries fail.
-	Keep(ctx context.Context, m queue.Message, sender string, failed []queue.Failed) error
 }
 
 // MailStore is the Store in which messages are kept.

@@ -32,6 +32,7 @@ type whole struct {
 	data  string
 	store *store.Store
 	queue *queue.Queue
+	sent  outbox
 	dir   *directory.Directory
 	srv   *Server
 	addr  map[Mode]string
@@ -64,9 +65,10 @@ func newWhole(t testing.TB, modes ...Mode) *whole {
 		must(w.store.CreateAccount(ctx, a))
 	}
 	w.queue, err = queue.Open(ctx, queue.Options{DB: db, FS: fsx.OS{}, Dir: filepath.Join(data, "queue"), Directory: w.dir,
-		Deliverer: queue.MailStore{Store: w.store}, Hostname: "mx.local.test", First: 20 * time.Millisecond, Log: log})
+		Deliverer: queue.MailStore{Store: w.store}, Transport: &w.sent, Hostname: "mx.local.test",
+		LocalFirst: 20 * time.Millisecond, Limits: queue.Limits{RecipientsDay: 4}, Log: log})
 	must(err)
-	w.srv = &Server{Hostname: "mx.local.test", Directory: w.dir, Store: MailStore{w.store}, Retry: w.queue,
+	w.srv = &Server{Hostname: "mx.local.test", Directory: w.dir, Store: MailStore{w.store}, Queue: MailQueue{w.queue},
 		Auth: auth.New(auth.Options{Directory: w.dir, Log: log}), TLS: testTLS(t), Log: log,
 		AllowPlaintext: func(a netip.Addr) bool { return false }}
 	done := make(chan error)
@@ -224,25 +226,35 @@ func TestRealRetry(t *testing.T) {
 	if err := send(c, "", "Subject: x\r\n\r\nlater\r\n", "alice@local.test", "bob@local.test"); err != nil {
 		t.Fatal(err)
 	}
-	if n, _, err := w.queue.Waiting(context.Background()); n != 1 || err != nil {
-		t.Fatalf("%d wait, %v", n, err)
+	if n, err := w.queue.Waiting(context.Background()); n.Local != 1 || err != nil {
+		t.Fatalf("%+v wait, %v", n, err)
 	}
 	if err := os.Mkdir(broken, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { w.queue.Run(ctx); close(done) }()
-	deadline := time.Now().Add(10 * time.Second)
-	for len(w.inbox(t, "bob@local.test")) == 0 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
-	}
-	cancel()
-	<-done
+	w.runQueue(t, func() bool { return len(w.inbox(t, "bob@local.test")) > 0 })
 	alice, bob := w.inbox(t, "alice@local.test"), w.inbox(t, "bob@local.test")
 	if len(alice) != 1 || len(bob) != 1 || alice[0] != bob[0] {
 		t.Errorf("alice %q, bob %q", alice, bob)
 	}
+}
+
+// runQueue runs the queue until something is done.
+func (w *whole) runQueue(t *testing.T, isDone func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { w.queue.Run(ctx); close(ended) }()
+	deadline := time.Now().Add(10 * time.Second)
+	for !isDone() {
+		if time.Now().After(deadline) {
+			t.Error("the queue has not done it in time")
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	<-ended
 }
 
 func BenchmarkInbound(b *testing.B) {

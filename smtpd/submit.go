@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 const maxHeader = 256 << 10
 
 // rewriter is the headerReader of submission (RFC 6409 section 8): lone LFs become CRLF,
-// Bcc goes, Date, Message-ID and From come if they are missing, and every address in
-// From must be one that the user may send as.
+// Bcc and Return-Path go, Date, Message-ID and From come if they are missing, and every
+// address in the fields that say who has sent the message must be the user's own.
 type rewriter struct {
 	to     Staged
 	s      *session
@@ -178,8 +179,10 @@ func (h *rewriter) endHeader() error {
 		switch f.name {
 		case "bcc", "resent-bcc":
 			continue
-		case "from":
-			if r := h.s.mayWriteAs(f.value()); r != nil {
+		case "return-path": // it is the last server's to add (RFC 5321 section 4.4)
+			continue
+		case "from", "sender", "resent-from", "resent-sender":
+			if r := h.s.mayWriteAs(f.name, f.value()); r != nil {
 				return r
 			}
 		}
@@ -194,47 +197,64 @@ func (h *rewriter) endHeader() error {
 		out = fmt.Appendf(out, "Message-ID: <%s@%s>\r\n", strings.ToLower(rand.Text()), srv.Hostname)
 	}
 	if !has["from"] {
-		from := h.s.mail.From.String()
-		if from == "" {
-			from = h.s.account
-		}
-		out = fmt.Appendf(out, "From: %s\r\n", from)
+		out = fmt.Appendf(out, "From: %s\r\n", h.s.author())
 	}
 	h.done, h.head = true, nil
 	_, err := h.to.Write(append(out, "\r\n"...))
 	return err
 }
 
-// maxFrom bounds a From field, well below what could hide an address behind more entries
-// than are read of a field.
+// author is who has written a message that does not say it.
+func (s *session) author() string {
+	switch {
+	case !s.mail.From.IsNull():
+		return s.mail.From.String()
+	case s.by.account != "":
+		return s.by.account
+	}
+	return "postmaster@" + s.wire.srv.Hostname
+}
+
+// maxFrom bounds a field of senders, well below what could hide an address behind more
+// entries than are read of a field.
 const maxFrom = 16 << 10
 
-// mayWriteAs checks every address of a From field. A field in which there is no address,
-// or something that is none, is refused: what we do not understand, another program may.
-func (s *session) mayWriteAs(from string) *Reply {
+// mayWriteAs checks every address of From, Sender and their like. A field in which there
+// is no address, or something that is none, is refused: what we do not understand,
+// another program may. The administrator's own programs may write as anybody.
+func (s *session) mayWriteAs(field, value string) *Reply {
+	if s.by.role == trusted {
+		return nil
+	}
 	w := s.wire
-	if len(from) > maxFrom {
-		return replyNotYourFrom.because(errors.New("field is too long"))
+	if len(value) > maxFrom {
+		return notYourField(field, errors.New("field is too long"))
 	}
 	n := 0
-	for _, a := range message.ParseAddressList(from) {
+	for _, a := range message.ParseAddressList(value) {
 		if a.Host == "" { // begin or end of a group
 			continue
 		}
 		n++
 		address := Path{a.Mailbox, a.Host}.String()
-		ok, err := w.srv.Directory.MaySendAs(w.ctx, s.account, address)
+		ok, err := w.srv.Directory.MaySendAs(w.ctx, s.by.account, address)
 		if err != nil && replyTo(err).Code < 500 {
 			return replyTo(err)
 		}
 		if err != nil || !ok {
-			return replyNotYourFrom.because(errors.Join(errors.New(address), err))
+			return notYourField(field, errors.Join(errors.New(address), err))
 		}
 	}
-	if ats := countAts(from); n == 0 || n != ats {
-		return replyNotYourFrom.because(fmt.Errorf("%d addresses and %d @", n, ats))
+	if ats := countAts(value); n == 0 || n != ats {
+		return notYourField(field, fmt.Errorf("%d addresses and %d @", n, ats))
 	}
 	return nil
+}
+
+// notYourField refuses a message, and names the field that is to blame.
+func notYourField(field string, cause error) *Reply {
+	text := "you may not send with the address in " + textproto.CanonicalMIMEHeaderKey(field)
+	return &Reply{553, "5.7.1", text, cause}
 }
 
 // countAts counts the @ outside quoted strings and comments (RFC 5322 section 3.2): one

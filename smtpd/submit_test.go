@@ -15,7 +15,7 @@ func rewrite(t testing.TB, in string, piece int) (string, error) {
 	s.Now = func() time.Time { return time.Unix(1_800_000_000, 0).UTC() }
 	w := &wire{srv: s, ctx: context.Background(), log: slog.New(slog.DiscardHandler)}
 	w.run = &run{srv: s, mode: Submission}
-	ss := &session{wire: w, account: "alice@local.test"}
+	ss := &session{wire: w, by: submitter{user, "alice@local.test"}}
 	m := &fakeStaged{s: st}
 	h := ss.newHeaderReader(m)
 	for b := []byte(in); len(b) > 0; {
@@ -56,6 +56,12 @@ var rewriteTests = []struct{ in, want string }{
 	{"From: alice@local.test, " + strings.Repeat("g:;", 40_000) + "bob@local.test\r\n\r\n", "-"},
 	{"From: \"b@\\\"c\" (d@e \\( (f@g)) <alice@local.test>\r\n\r\n", "From: \"b@\\\"c\" (d@e \\( (f@g)) <alice@local.test>\r\n" + stamp + "\r\n"},
 	{"From:\r\n\r\n", "-"},
+	{"Return-Path: <x@y>\r\n\tz\r\nX: y\r\nRETURN-PATH : <>\r\n\r\n", "X: y\r\n" + stamp + "From: alice@local.test\r\n\r\n"},
+	{"Sender: bob@local.test\r\n\r\n", "-"},
+	{"Sender: \r\n\r\n", "-"},
+	{"Resent-From: alice@local.test, bob@local.test\r\n\r\n", "-"},
+	{"Resent-Sender : bob@local.test\r\n\r\n", "-"},
+	{"X-Sender: bob@local.test\r\nReply-To: bob@local.test\r\n\r\n", "X-Sender: bob@local.test\r\nReply-To: bob@local.test\r\n" + stamp + "From: alice@local.test\r\n\r\n"},
 	{"X: " + strings.Repeat("y", maxHeader) + "\r\n\r\n", "-"},
 }
 

@@ -16,21 +16,33 @@ func randomID() string { return strings.ToLower(rand.Text()[:10]) }
 // (RFC 5321 section 4.4).
 func (s *session) messageID() string { return fmt.Sprintf("%s-%d", s.wire.id, s.wire.messages) }
 
-// trace makes the header lines that final delivery puts in front (RFC 5321 section 4.4).
-// Delivered-To and "for" name a recipient only if there is no other to hide.
-func (s *session) trace() []byte {
-	w := s.wire
-	b := fmt.Appendf(nil, "Return-Path: <%s>\r\n", s.mail.From)
-	var only string
-	if len(s.recipients) == 1 {
-		if only = s.recipients[0].String(); s.recipients[0].Domain == "" {
-			only += "@" + w.srv.Hostname
-		}
-		b = fmt.Appendf(b, "Delivered-To: %s\r\n", only)
+// final makes the header lines that final delivery puts in front (RFC 5321 section 4.4),
+// none if the message goes to nobody here. The queue takes them off again for recipients
+// elsewhere. Delivered-To names a recipient only if there is no other to hide.
+func (s *session) final() []byte {
+	if len(s.targets) == 0 {
+		return nil
 	}
-	b = fmt.Appendf(b, "Received: from %s\r\n\tby %s with %s id %s", w.fromDomain(s.mail.UTF8), w.srv.Hostname, s.protocol(), s.messageID())
-	if only != "" {
-		b = fmt.Appendf(b, "\r\n\tfor <%s>", only)
+	b := fmt.Appendf(nil, "Return-Path: <%s>\r\n", s.mail.From)
+	if len(s.recipients) == 1 {
+		b = fmt.Appendf(b, "Delivered-To: %s\r\n", s.wire.address(s.recipients[0].To))
+	}
+	return b
+}
+
+// received makes the Received field (RFC 5321 section 4.4). "for" names a recipient only
+// if there is no other to hide. Where a message has come from no other host there is no
+// "from", and no protocol.
+func (s *session) received() []byte {
+	w := s.wire
+	b := []byte("Received: ")
+	if s.by.role == trusted {
+		b = fmt.Appendf(b, "by %s id %s", w.srv.Hostname, s.messageID())
+	} else {
+		b = fmt.Appendf(b, "from %s\r\n\tby %s with %s id %s", w.fromDomain(s.mail.UTF8), w.srv.Hostname, s.protocol(), s.messageID())
+	}
+	if len(s.recipients) == 1 {
+		b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(s.recipients[0].To))
 	}
 	if w.tls != nil { // RFC 8314 section 4.3
 		b = fmt.Appendf(b, "\r\n\ttls %s", tls.CipherSuiteName(w.tls.ConnectionState().CipherSuite))

@@ -20,8 +20,8 @@ import (
 // TestTranscripts runs the conversations in testdata. Their lines are:
 //
 //	# text           a comment: the sentence that the conversation proves
-//	mode: m          inbound, submission, submissions, or plaintext (submission where
-//	                 this client may log in without TLS)
+//	mode: m          inbound, submission, submissions, trusted, or plaintext (submission
+//	                 where this client may log in without TLS)
 //	set: name value  an option of the server
 //	C: line          the client says; lines in a row are sent in one piece
 //	R: "text"        the client sends octets, as a Go string, after a C: in its piece
@@ -32,9 +32,12 @@ import (
 //	X:               the client cuts the connection
 //	N:               the client opens another connection
 //	D: address       the account has got one message more, and it is:
+//	Q: envelope      the queue has got one message more, with that envelope; what follows
+//	                 is a line for each recipient, a blank one, and the message
+//	O: steps         what store and queue have been asked for since the last O:
 //	> line           a line of it, with CR LF after it
 //	V: "text"        or its text as a Go string; … as above
-//	Z: 3             so many messages are there that no D: has asked for
+//	Z: 3             so many messages are there that no D: or Q: has asked for
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -78,8 +81,11 @@ func runTranscript(t *testing.T, text string) {
 		if key != "C" && key != "R" {
 			k.flush()
 		}
-		if key == "D" {
+		switch key {
+		case "D":
 			arg += "\n" + bodyAfter(text, n)
+		case "Q":
+			arg = "queue\n" + arg + "\r\n" + bodyAfter(text, n)
 		}
 		k.do(n+1, key, arg)
 		if t.Failed() {
@@ -91,8 +97,8 @@ func runTranscript(t *testing.T, text string) {
 		k.conn.Close()
 		k.end()
 	}
-	if k.st.open != 0 {
-		t.Errorf("%d staged messages were not closed", k.st.open)
+	if k.st.open != 0 || k.st.queue.open != 0 {
+		t.Errorf("%d staged messages were not closed, %d kept ones are nobody's", k.st.open, k.st.queue.open)
 	}
 }
 
@@ -151,12 +157,17 @@ func (k *talk) do(n int, key, arg string) {
 		if key == "N" {
 			k.start(k.l.dial())
 		}
-	case "D":
+	case "D", "Q":
 		address, want, _ := strings.Cut(arg, "\n")
 		if got, ok := k.st.take(address); !ok || !matches(want, got) {
 			t.Errorf("line %d: %s got %q, want %q", n, address, got, want)
 		}
 	case "V":
+	case "O":
+		if got := strings.Join(k.st.queue.steps, " "); got != arg {
+			t.Errorf("line %d: steps %q, want %q", n, got, arg)
+		}
+		k.st.queue.steps = nil
 	case "Z":
 		synctest.Wait()
 		if got := strconv.Itoa(k.st.left()); got != arg {
@@ -173,6 +184,8 @@ func (k *talk) setMode(s string) {
 		k.mode = Submission
 	case "submissions":
 		k.mode = SubmissionTLS
+	case "trusted":
+		k.mode = Trusted
 	case "plaintext":
 		k.mode = Submission
 		k.srv.AllowPlaintext = func(a netip.Addr) bool { return a.String() == "192.0.2.1" }
@@ -200,11 +213,24 @@ func (k *talk) set(s string) {
 			k.st.failing[a] = errBroken
 		}
 	case "writeErr":
-		k.st.writeErr = errStore(value)
+		k.st.writeErr = errOf(value)
 	case "stageErr":
-		k.st.stageErr = errStore(value)
+		k.st.stageErr = errOf(value)
 	case "keepErr":
-		k.st.keepErr = errStore(value)
+		k.st.queue.keepErr = errOf(value)
+	case "commitErr":
+		k.st.queue.commitErr = errOf(value)
+	case "held":
+		k.st.queue.held = value
+	case "NoQueue":
+		k.srv.Queue = nil
+	case "device":
+		f := strings.Fields(value)
+		d := Device{Account: f[0]}
+		for _, n := range f[1:] {
+			d.Networks = append(d.Networks, netip.MustParsePrefix(n))
+		}
+		k.srv.Devices = append(k.srv.Devices, d)
 	default:
 		k.t.Fatalf("no option %s", name)
 	}

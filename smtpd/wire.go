@@ -42,6 +42,7 @@ type wire struct {
 	idle    atomic.Bool // waiting for a command: poke may interrupt
 	shaking atomic.Bool // shaking hands for TLS: poke ends it
 	early   func() bool // the client talked before the banner
+	device  *Device     // whose network the client is in; nil: none
 
 	in  input
 	out []byte // replies not written yet
@@ -60,7 +61,7 @@ type wire struct {
 	helo     string
 	esmtp    bool
 	mail     mailCommand // of the last MAIL
-	rcpt     Path        // of the last RCPT
+	rcpt     rcptCommand // of the last RCPT
 	chunk    *chunk      // of the BDAT being run
 	skip     int64       // octets of a refused chunk to be thrown away
 
@@ -92,6 +93,7 @@ func newWire(ctx context.Context, r *run, c net.Conn) *wire {
 		w.early = v.EarlyTalker
 	}
 	w.rolling, _ = below[rollingConn](c)
+	w.device = r.deviceAt(w.ip)
 	return w
 }
 

@@ -113,6 +113,9 @@ func (e *env) check(ctx context.Context) *report {
 	if cfg.Hostname == "" {
 		r.fail("config", "%v", errNameless)
 	}
+	for _, one := range split(cfg.ReadPasswords()) {
+		r.fail("config", "%v", one)
+	}
 	dir := cfg.Data
 	if isLocal(e.files, dir) {
 		r.fail("data", "%v", notForServe(dir))
@@ -127,6 +130,9 @@ func (e *env) check(ctx context.Context) *report {
 
 // split takes joined errors apart.
 func split(err error) []error {
+	if err == nil {
+		return nil
+	}
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {
 		var all []error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/smtp"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"kurir/internal/admin"
+	"kurir/internal/config"
 	"kurir/internal/fsx"
 )
 
@@ -218,7 +220,7 @@ func TestGeneratedPassword(t *testing.T) {
 func TestInterruptedAdd(t *testing.T) {
 	s := newTestSite(t)
 	s.must("", "domain", "add", "example.test")
-	d, err := openData(t.Context(), dataOptions{dir: s.dir, files: fsx.OS{}})
+	d, err := openData(t.Context(), dataOptions{cfg: &config.Config{Data: s.dir}, files: fsx.OS{}, log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

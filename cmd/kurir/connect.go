@@ -29,10 +29,7 @@ func (e *env) connect(ctx context.Context, create bool, f operation) error {
 	if err != nil {
 		return err
 	}
-	o := dataOptions{
-		dir: cfg.Data, create: create, files: e.files, hostname: cfg.Hostname,
-		expungedKeep: expungedKeep(cfg), log: slog.New(slog.DiscardHandler),
-	}
+	o := dataOptions{cfg: cfg, create: create, files: e.files, log: slog.New(slog.DiscardHandler)}
 	client := admin.NewClient(cfg.Control)
 	defer client.Close()
 	patience := cmp.Or(e.patience, 5*time.Second)

@@ -8,35 +8,39 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"kurir/internal/admin"
+	"kurir/internal/config"
 	"kurir/internal/directory"
 	"kurir/internal/fsx"
 	"kurir/internal/queue"
+	"kurir/internal/relay"
 	"kurir/internal/sqldb"
+	"kurir/internal/telemetry"
 	"kurir/store"
 )
 
-// dataOptions say how to open a data directory. Only dir is needed.
+// dataOptions say how to open the data directory of a configuration. All but metrics and
+// failed is needed.
 type dataOptions struct {
-	dir          string
-	create       bool // make the directory if it is not there
-	files        fsx.FS
-	hostname     string
-	expungedKeep time.Duration
-	watch        bool // notice what other programs do to the mail
-	log          *slog.Logger
-	observe      func(kind string, n int, d time.Duration) // told of each fsync
-	failed       func(error)                               // told of each fsync that failed
+	cfg     *config.Config
+	create  bool // make the directory if it is not there
+	files   fsx.FS
+	log     *slog.Logger
+	serving bool               // for a server: what other programs do to the mail is noticed
+	local   bool               // for the command local, which sends nothing to other domains
+	metrics *telemetry.Metrics // nil: nothing is counted
+	failed  func(error)        // told of each fsync that failed
 }
 
-// data is an open data directory: its lock, database and mail.
+// data is an open data directory: its lock, database, mail and queue.
 type data struct {
 	dir       string
 	db        *sqldb.DB
 	directory *directory.Directory
 	store     *store.Store
+	relay     *relay.Relay
+	queue     *queue.Queue
 	service   *admin.Service
 	closers   []func() error // in the order of opening
 }
@@ -52,65 +56,88 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	if err := prepareDir(o); err != nil {
 		return nil, err
 	}
-	d := &data{dir: o.dir}
+	dir := o.cfg.Data
+	d := &data{dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	lock, err := fsx.Lock(filepath.Join(o.dir, "lock"))
+	lock, err := fsx.Lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
 	d.closers = append(d.closers, lock.Unlock)
-	if d.db, err = sqldb.Open(ctx, filepath.Join(o.dir, "kurir.db"), migrations()...); err != nil {
+	if d.db, err = sqldb.Open(ctx, filepath.Join(dir, "kurir.db"), migrations()...); err != nil {
 		return nil, err
 	}
 	d.closers = append(d.closers, d.db.Close)
 	d.directory = directory.New(d.db)
-	d.store, err = store.Open(ctx, store.Options{
-		Dir: o.dir, FS: o.files, Hostname: o.hostname, Log: o.log,
-		ExpungedKeep: o.expungedKeep, NoWatch: !o.watch,
-		Quota:   d.quota,
-		Ledger:  admin.Ledger{DB: d.db},
-		Observe: o.observe, Failed: o.failed,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the mail in %s: %w", o.dir, err)
+	so := store.Options{
+		Dir: dir, FS: o.files, Hostname: o.cfg.Hostname, Log: o.log,
+		ExpungedKeep: expungedKeep(o.cfg), NoWatch: !o.serving,
+		Quota:  d.quota,
+		Ledger: admin.Ledger{DB: d.db},
+		Failed: o.failed,
+	}
+	if o.metrics != nil {
+		so.Observe = o.metrics.Fsync
+	}
+	if d.store, err = store.Open(ctx, so); err != nil {
+		return nil, fmt.Errorf("opening the mail in %s: %w", dir, err)
 	}
 	d.closers = append(d.closers, d.store.Close)
-	d.service = &admin.Service{Directory: d.directory, Store: d.store, Program: programVersion()}
+	if err := d.openQueue(ctx, o); err != nil {
+		return nil, fmt.Errorf("opening the queue in %s: %w", dir, err)
+	}
+	d.service = &admin.Service{
+		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
+		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
+		Submit: newSubmitter(d, o).submit,
+	}
 	return d, nil
+}
+
+// openQueue opens the queue, and the relay that it hands messages to.
+func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
+	d.relay = o.relay()
+	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
+	q := o.queueOptions()
+	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
+	q.Deliverer, q.Directory, q.Transport = queue.MailStore{Store: d.store}, d.directory, d.relay
+	d.queue, err = queue.Open(ctx, q)
+	return err
 }
 
 // prepareDir makes the data directory if wanted, and refuses one that this user cannot
 // work in or should not.
 func prepareDir(o dataOptions) error {
-	info, err := os.Stat(o.dir)
+	dir := o.cfg.Data
+	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && o.create:
-		if err := fsx.MkdirAll(o.files, o.dir, 0o700); err != nil {
-			return fmt.Errorf("making the data directory: %w; make it for the user that runs kurir (sudo install -d -m 700 -o USER %s), or name another with \"data\" in the configuration", err, o.dir)
+		if err := fsx.MkdirAll(o.files, dir, 0o700); err != nil {
+			return fmt.Errorf("making the data directory: %w; make it for the user that runs kurir (sudo install -d -m 700 -o USER %s), or name another with \"data\" in the configuration", err, dir)
 		}
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no data directory %s: \"kurir domain add\" makes it; or name another with -c or --data", o.dir)
+		return fmt.Errorf("there is no data directory %s: \"kurir domain add\" makes it; or name another with -c or --data", dir)
 	case err != nil:
 		return fmt.Errorf("data directory: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("the data directory %s is a file", o.dir)
+		return fmt.Errorf("the data directory %s is a file", dir)
 	}
-	if err := checkOwner(o.dir, info); err != nil {
+	if err := checkOwner(dir, info); err != nil {
 		return err
 	}
-	if err := mayWrite(o.dir); err != nil {
-		return denied(o.dir, info, err)
+	if err := mayWrite(dir); err != nil {
+		return denied(dir, info, err)
 	}
 	if o.create {
 		return nil
 	}
-	if _, err := o.files.Stat(filepath.Join(o.dir, "kurir.db")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s holds no data of kurir: name the right directory with -c or --data; if it is the right one, \"kurir domain add\" begins there", o.dir)
+	if _, err := o.files.Stat(filepath.Join(dir, "kurir.db")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s holds no data of kurir: name the right directory with -c or --data; if it is the right one, \"kurir domain add\" begins there", dir)
 	}
 	return nil
 }

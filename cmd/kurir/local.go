@@ -37,8 +37,9 @@ func localCommand(e *env) *cobra.Command {
 		Short: "Run the whole server on this machine alone, ready to try",
 		Long: `Run the whole server on 127.0.0.1, ready to try: with a certificate of its own, the
 domain local.test and the accounts alice@local.test and bob@local.test. It prints the
-settings that a mail app needs. Nothing is reachable from other machines, and mail to
-other domains is refused. Mail is kept from run to run; Ctrl-C stops it.`,
+settings that a mail app needs. Nothing is reachable from other machines, and nothing
+goes to them: mail to other domains is taken and held, for "kurir queue list --data DIR"
+to show. Mail is kept from run to run; Ctrl-C stops it.`,
 		Example: `  kurir local
   kurir local --dir /tmp/kurir
   kurir local --port-offset 10000      # SMTP on 11025, IMAP on 11143 and so on`,

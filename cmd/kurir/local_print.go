@@ -31,6 +31,7 @@ func (s *site) printLocal() {
 	}
 	w.Flush()
 	e.printf("\nMail is kept in        %s\n", s.cfg.Data)
+	e.printf("Mail to other domains  is held, never sent: kurir queue list --data %s\n", quote(s.cfg.Data))
 	e.printf("Certificate to trust   %s\n", s.caFile)
 	if at := s.address("http"); at != "" {
 		e.printf("Health and metrics     http://%s/\n", at)

@@ -22,6 +22,9 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if name, ok := sendmailName(os.Args[0]); ok {
+		os.Exit(sendmailMain(ctx, systemEnv(), name, os.Args[1:]))
+	}
 	os.Exit(run(ctx, systemEnv(), os.Args[1:]))
 }
 

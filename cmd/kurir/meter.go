@@ -43,11 +43,14 @@ func loginResult(err error) string {
 // meteredStore counts deliveries.
 type meteredStore struct {
 	smtpd.MailStore
-	metrics *telemetry.Metrics
+	metrics *telemetry.Metrics // nil: nothing is counted
 }
 
 // Deliver is the store's.
 func (m meteredStore) Deliver(ctx context.Context, staged smtpd.Staged, targets []smtpd.Target) ([]smtpd.Failure, error) {
+	if m.metrics == nil {
+		return m.MailStore.Deliver(ctx, staged, targets)
+	}
 	start := time.Now()
 	failed, err := m.MailStore.Deliver(ctx, staged, targets)
 	took := time.Since(start)
@@ -63,6 +66,9 @@ func (m meteredStore) Deliver(ctx context.Context, staged smtpd.Staged, targets 
 
 // countMessage counts the end of a message transaction; result is one of smtpd.Server.Observe.
 func countMessage(m *telemetry.Metrics, protocol, result string) {
+	if m == nil {
+		return
+	}
 	if result == "accepted" {
 		m.MessageAccepted(protocol)
 		return

@@ -16,7 +16,6 @@ import (
 	"kurir/internal/auth"
 	"kurir/internal/config"
 	"kurir/internal/fsx"
-	"kurir/internal/queue"
 	"kurir/internal/telemetry"
 	"kurir/internal/tlsconf"
 )
@@ -36,7 +35,6 @@ type site struct {
 	tls     *tls.Config
 	caFile  string // of our own certificate authority; empty with the admin's certificate
 	auth    *auth.Authenticator
-	retry   *queue.Queue
 	ports   []*port
 }
 
@@ -56,9 +54,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log})
 	s.data.service.Forget = s.auth.Forget
 	s.data.service.Problems = s.metrics.Health.Red
-	if s.retry, err = s.openQueue(ctx); err != nil {
-		return err
-	}
+	s.countWaiting()
 	if s.prepare != nil {
 		if err := s.prepare(ctx, s.data); err != nil {
 			return err
@@ -79,24 +75,13 @@ func (s *site) run(ctx context.Context) (err error) {
 func (s *site) open(ctx context.Context) (*data, error) {
 	dir := s.cfg.Data
 	d, err := openData(ctx, dataOptions{
-		dir: dir, create: true, files: s.env.files, hostname: s.cfg.Hostname, log: s.log, watch: true,
-		expungedKeep: expungedKeep(s.cfg),
-		observe:      s.metrics.Fsync,
-		failed:       s.syncFailed,
+		cfg: s.cfg, create: true, files: s.env.files, log: s.log, serving: true, local: s.local,
+		metrics: s.metrics, failed: s.syncFailed,
 	})
 	if errors.Is(err, fsx.ErrLocked) {
 		return nil, fmt.Errorf("another kurir works with the data directory %s: stop it first, or choose another directory (%w)", dir, err)
 	}
 	return d, err
-}
-
-// openQueue opens the queue of messages that wait for another try.
-func (s *site) openQueue(ctx context.Context) (*queue.Queue, error) {
-	return queue.Open(ctx, queue.Options{
-		DB: s.data.db, FS: s.env.files, Dir: filepath.Join(s.cfg.Data, "queue"),
-		Deliverer: queue.MailStore{Store: s.data.store}, Directory: s.data.directory,
-		Hostname: s.cfg.Hostname, Log: s.log,
-	})
 }
 
 // certificates returns the TLS configuration of the admin's certificate or, without
@@ -148,7 +133,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
-	backs.Go(func() { s.retry.Run(back) })
+	backs.Go(func() { s.data.queue.Run(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	if s.ready != nil {

@@ -32,6 +32,9 @@ stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
 			if isLocal(e.files, cfg.Data) {
 				return notForServe(cfg.Data)
 			}
+			if err := cfg.ReadPasswords(); err != nil {
+				return err
+			}
 			s := &site{env: e, cfg: cfg}
 			return s.run(c.Context())
 		},

@@ -1,5 +1,5 @@
 // Package admin is what an administrator can do to a running or stopped kurir:
-// domains, accounts, aliases, mailboxes, health. Operations names the calls once;
+// domains, accounts, aliases, mailboxes, the queue, sending, health. Operations names the calls once;
 // Service carries them out on a directory and a store, Server offers a Service on a
 // unix socket (<data>/control.sock), and Client makes the same calls from another
 // process. It owns the order of steps between directory and store, so that a crash
@@ -7,18 +7,20 @@
 // and prints nothing: that is the command line's part.
 //
 // On the socket each call is "POST /v1/<operation>" with a JSON body and a JSON answer;
-// a refusal is {"error": text, "kind": name} with a status of 400 or above. The socket's
+// a refusal is {"error": text, "kind": name} with a status of 400 or above. Only "send" has
+// a message for its body, and its envelope as JSON in the header Kurir-Envelope. The socket's
 // file permissions are its only access control.
 package admin
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
 // Operations is what both Service (in the server's own process) and Client (through the
 // control socket) can do. Errors are for people: their text says what to do. They match
-// the errors of packages directory, store and auth with errors.Is on both sides.
+// the errors of packages directory, store, auth and queue with errors.Is on both sides.
 type Operations interface {
 	AddDomain(ctx context.Context, name string) error
 	// AddDomainAlias makes every address of d.AliasOf valid under d.Name too.
@@ -47,6 +49,16 @@ type Operations interface {
 	ListMailboxes(ctx context.Context, address string) ([]Mailbox, error)
 	// Fsck compares an account's index with its files, repairs what it can and says what it did.
 	Fsck(ctx context.Context, f Fsck) (FsckReport, error)
+
+	// ListQueue lists the recipients that wait, one entry each.
+	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
+	// ShowQueue tells all about one message, for as long as its history is kept.
+	ShowQueue(ctx context.Context, id string) (QueueDetail, error)
+	// ChangeQueue tries, holds, releases, drops or bounces what waits.
+	ChangeQueue(ctx context.Context, c QueueChange) (Changed, error)
+	// Send hands in a message as a program of this machine, in the form of RFC 5322 with
+	// LF or CRLF. It is durable when Send returns. The error is a *NotSent if all was refused.
+	Send(ctx context.Context, o Outgoing, message io.Reader) (Sent, error)
 
 	Health(ctx context.Context) (Health, error)
 	Version(ctx context.Context) (Version, error)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 )
 
 // maxAnswer bounds what a client reads from a server.
@@ -32,6 +33,8 @@ func NewClient(path string) *Client {
 			return dialSocket(ctx, path)
 		},
 		MaxIdleConns: 1,
+		// Long enough for the server to look at all recipients of a message.
+		ExpectContinueTimeout: time.Minute,
 	}
 	return &Client{http: &http.Client{Transport: t}, path: path}
 }
@@ -49,10 +52,20 @@ func post[A any](ctx context.Context, c *Client, operation string, q any) (answe
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://kurir/v1/"+operation, body)
+	req, err := c.request(ctx, operation, body)
 	if err != nil {
 		return answer, err
 	}
+	return answerTo[A](c, operation, req)
+}
+
+// request prepares one call.
+func (c *Client) request(ctx context.Context, operation string, body io.Reader) (*http.Request, error) {
+	return http.NewRequestWithContext(ctx, http.MethodPost, "http://kurir/v1/"+operation, body)
+}
+
+// answerTo makes the call and reads its answer.
+func answerTo[A any](c *Client, operation string, req *http.Request) (answer A, err error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return answer, c.explain(err)
@@ -171,6 +184,21 @@ func (c *Client) ListMailboxes(ctx context.Context, address string) ([]Mailbox, 
 // Fsck implements Operations.
 func (c *Client) Fsck(ctx context.Context, f Fsck) (FsckReport, error) {
 	return post[FsckReport](ctx, c, "mailbox.fsck", f)
+}
+
+// ListQueue implements Operations.
+func (c *Client) ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error) {
+	return post[[]QueueEntry](ctx, c, "queue.list", f)
+}
+
+// ShowQueue implements Operations.
+func (c *Client) ShowQueue(ctx context.Context, id string) (QueueDetail, error) {
+	return post[QueueDetail](ctx, c, "queue.show", id)
+}
+
+// ChangeQueue implements Operations.
+func (c *Client) ChangeQueue(ctx context.Context, q QueueChange) (Changed, error) {
+	return post[Changed](ctx, c, "queue.change", q)
 }
 
 // Health implements Operations.

@@ -7,6 +7,7 @@ import (
 
 	"kurir/internal/auth"
 	"kurir/internal/directory"
+	"kurir/internal/queue"
 	"kurir/store"
 )
 
@@ -14,15 +15,23 @@ import (
 type wireError struct {
 	Error string `json:"error"` // for people
 	Kind  string `json:"kind"`  // one of kinds, "" for our own faults
+	// Refused is what kindNotSent is about.
+	Refused []Refused `json:"refused,omitempty"`
 }
 
 const (
 	kindUnknownOperation = "unknown-operation"
 	kindBadRequest       = "bad-request"
+	kindNotSent          = "not-sent"
 )
 
 // ErrOtherVersion is returned by a client whose server does not know the call: it is of another version.
 var ErrOtherVersion = errors.New("the running server is of another version; restart it after an upgrade, or use its own kurir program")
+
+// invalid is a call that can be read, and cannot be meant.
+type invalid struct{ text string }
+
+func (i *invalid) Error() string { return i.text }
 
 // kind is a kind of error, by its name on the wire.
 type kind struct {
@@ -47,6 +56,9 @@ func kinds() []kind {
 		{"newer", store.ErrNewer, http.StatusConflict},
 		{"disk-full", store.ErrDiskFull, http.StatusInsufficientStorage},
 		{"unavailable", store.ErrUnavailable, http.StatusServiceUnavailable},
+		{"no-message", queue.ErrNoMessage, http.StatusNotFound},
+		{"queue-full", queue.ErrFull, http.StatusInsufficientStorage},
+		{"busy", queue.ErrBusy, http.StatusConflict},
 		{kindUnknownOperation, ErrOtherVersion, http.StatusNotFound},
 	}
 }
@@ -56,6 +68,14 @@ func toWire(err error) (status int, e wireError) {
 	var bad *badRequest
 	if errors.As(err, &bad) {
 		return http.StatusBadRequest, wireError{Error: "the request cannot be read: " + err.Error(), Kind: kindBadRequest}
+	}
+	var wrong *invalid
+	if errors.As(err, &wrong) {
+		return http.StatusBadRequest, wireError{Error: err.Error(), Kind: kindBadRequest}
+	}
+	var not *NotSent
+	if errors.As(err, &not) {
+		return http.StatusUnprocessableEntity, wireError{Error: not.Error(), Kind: kindNotSent, Refused: not.Refused}
 	}
 	for _, k := range kinds() {
 		if errors.Is(err, k.is) {
@@ -67,6 +87,9 @@ func toWire(err error) (status int, e wireError) {
 
 // fromWire is the error that a client returns for e.
 func fromWire(e wireError) error {
+	if e.Kind == kindNotSent {
+		return &NotSent{Refused: e.Refused}
+	}
 	for _, k := range kinds() {
 		if k.name != e.Kind {
 			continue

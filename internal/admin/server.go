@@ -25,7 +25,8 @@ type Server struct {
 // change whom it was about.
 type handler func(ctx context.Context, o Operations, body *json.Decoder) (answer any, subject string, err error)
 
-// operations is the protocol: each call's name and the method behind it.
+// operations is the protocol: each call's name and the method behind it. Send has a form
+// of its own (send.go).
 func operations() map[string]handler {
 	return map[string]handler{
 		"domain.add":      act(Operations.AddDomain),
@@ -45,6 +46,9 @@ func operations() map[string]handler {
 		"alias.remove":    act(Operations.RemoveAlias),
 		"mailbox.list":    call(Operations.ListMailboxes),
 		"mailbox.fsck":    call(Operations.Fsck),
+		"queue.list":      call(Operations.ListQueue),
+		"queue.show":      call(Operations.ShowQueue),
+		"queue.change":    call(Operations.ChangeQueue),
 		"health":          ask(Operations.Health),
 		"version":         ask(Operations.Version),
 	}
@@ -101,6 +105,8 @@ func subjectOf(q any) string {
 		return q.Address
 	case Fsck:
 		return q.Address
+	case QueueChange:
+		return q.String()
 	}
 	return ""
 }
@@ -125,7 +131,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler:           s.handler(log),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    16<<10 + maxEnvelope,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return base },
 	}
@@ -151,6 +157,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 func (s *Server) handler(log *slog.Logger) http.Handler {
 	table := operations()
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/send", func(w http.ResponseWriter, r *http.Request) { s.send(w, r, log) })
 	mux.HandleFunc("POST /v1/{operation}", func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("operation")
 		h, ok := table[name]
@@ -162,19 +169,24 @@ func (s *Server) handler(log *slog.Logger) http.Handler {
 		body.DisallowUnknownFields()
 		answer, subject, err := h(r.Context(), s.Operations, body)
 		if err != nil {
-			status, e := toWire(err)
-			if status >= 500 && r.Context().Err() == nil {
-				log.Error("control socket: operation failed", "operation", name, "error", err)
-			}
-			reply(w, status, e)
+			s.refuse(w, r, log, name, err)
 			return
 		}
-		if subject != "" && !strings.HasSuffix(name, ".list") {
+		if subject != "" && !strings.HasSuffix(name, ".list") && !strings.HasSuffix(name, ".show") {
 			log.Info("control socket: done", "operation", name, "subject", subject)
 		}
 		reply(w, http.StatusOK, answer)
 	})
 	return mux
+}
+
+// refuse answers with the error of an operation.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, log *slog.Logger, name string, err error) {
+	status, e := toWire(err)
+	if status >= 500 && r.Context().Err() == nil {
+		log.Error("control socket: operation failed", "operation", name, "error", err)
+	}
+	reply(w, status, e)
 }
 
 // reply sends v as JSON. A peer that went away is of no interest here.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"kurir/internal/auth"
 	"kurir/internal/directory"
 	"kurir/internal/fsx"
+	"kurir/internal/queue"
 	"kurir/store"
 )
 
@@ -72,6 +74,19 @@ func (r *recorder) ListMailboxes(_ context.Context, q string) ([]Mailbox, error)
 }
 func (r *recorder) Fsck(_ context.Context, q Fsck) (FsckReport, error) {
 	return FsckReport{Address: q.Address, Findings: []Finding{{Mailbox: "INBOX", What: "mended", Repaired: true}}}, r.note("Fsck", q)
+}
+func (r *recorder) ListQueue(_ context.Context, q QueueFilter) ([]QueueEntry, error) {
+	return []QueueEntry{{ID: "a1", Sender: "x@a.test", Recipient: "é@b.test", State: "waiting", Due: time.Unix(1e9, 0).UTC()}}, r.note("ListQueue", q)
+}
+func (r *recorder) ShowQueue(_ context.Context, q string) (QueueDetail, error) {
+	return QueueDetail{ID: q, Recipients: []QueueEntry{}, Events: []QueueEvent{{Kind: "accepted", Reply: "two\nlines"}}}, r.note("ShowQueue", q)
+}
+func (r *recorder) ChangeQueue(_ context.Context, q QueueChange) (Changed, error) {
+	return Changed{Recipients: 3}, r.note("ChangeQueue", q)
+}
+func (r *recorder) Send(_ context.Context, q Outgoing, m io.Reader) (Sent, error) {
+	b, err := io.ReadAll(m)
+	return Sent{ID: "m1", Refused: []Refused{{"y@b.test", 550, "5.1.1", "no such user"}}}, errors.Join(err, r.note("Send "+string(b), q))
 }
 func (r *recorder) Health(context.Context) (Health, error) {
 	return Health{Problems: map[string]string{"disk": "full"}}, r.note("Health", nil)
@@ -134,6 +149,17 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return nil, o.RemoveAlias(ctx, "i@a.test") },
 		func(o Operations) (any, error) { return o.ListMailboxes(ctx, "x@a.test") },
 		func(o Operations) (any, error) { return o.Fsck(ctx, Fsck{"x@a.test", true}) },
+		func(o Operations) (any, error) {
+			return o.ListQueue(ctx, QueueFilter{IDs: []string{"a"}, Domain: "b.test", Held: true, MinAge: time.Hour, Limit: 7})
+		},
+		func(o Operations) (any, error) { return o.ShowQueue(ctx, "a1") },
+		func(o Operations) (any, error) {
+			return o.ChangeQueue(ctx, QueueChange{Action: QueueDrop, Filter: QueueFilter{Error: "5.1.1 <\">"}})
+		},
+		func(o Operations) (any, error) {
+			return o.Send(ctx, Outgoing{From: "x@a.test", To: []string{"é@b.test", "\"a b\"@c.test"}, Notify: "NEVER", EnvID: "\r\n+1", UTF8: true},
+				strings.NewReader("Subject: hi\n\nbody\x00é\r\n.\r\n"))
+		},
 		func(o Operations) (any, error) { return o.Health(ctx) },
 		func(o Operations) (any, error) { return o.Version(ctx) },
 	}
@@ -143,10 +169,13 @@ func TestOperationsThroughSocket(t *testing.T) {
 			t.Errorf("the log does not say whom %T is about", q)
 		}
 	}
+	if got := subjectOf(QueueChange{Action: "hold", Filter: QueueFilter{IDs: []string{"s"}}}); got != "hold s" {
+		t.Errorf("the log says of a change of the queue: %q", got)
+	}
 	if got := subjectOf(Rename{Old: "a", New: "b"}); got != "a to b" {
 		t.Errorf("the log says of a rename: %q", got)
 	}
-	if want := reflect.TypeFor[Operations]().NumMethod(); len(calls) != want || len(operations()) != want {
+	if want := reflect.TypeFor[Operations]().NumMethod(); len(calls) != want || len(operations())+1 != want { // Send is served by itself
 		t.Fatalf("%d calls tested and %d served of %d operations", len(calls), len(operations()), want)
 	}
 	for _, call := range calls {
@@ -179,6 +208,7 @@ func TestErrorsThroughSocket(t *testing.T) {
 		directory.ErrNoDomain, directory.ErrNoAccount, directory.ErrNoAlias, directory.ErrExists, directory.ErrInUse,
 		directory.ErrInvalidAddress, directory.ErrLoop, auth.ErrPassword,
 		store.ErrAccountExists, store.ErrNoAccount, store.ErrNewer, store.ErrDiskFull, store.ErrUnavailable,
+		queue.ErrNoMessage, queue.ErrFull, queue.ErrBusy,
 	} {
 		far.err = fmt.Errorf("of alice: %w; do this", is)
 		_, err := c.ListDomains(t.Context())

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -20,6 +21,12 @@ type Service struct {
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string
 	Program  string // this program's version
+
+	Queue Queue // what waits to be delivered; nil: it is not open
+	// Submit hands a message in by SMTP as a program of this machine; needed by Send.
+	Submit   func(context.Context, Outgoing, io.Reader) (Sent, error)
+	Hostname string // of the server
+	Admin    string // who gets mail for the machine's own users; empty: postmaster
 
 	// mu makes the operations that have steps in both directory and store run one at a time.
 	mu sync.Mutex

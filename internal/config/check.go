@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -31,6 +32,7 @@ func (l *loader) check() {
 	}
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
+	l.checkOutbound()
 }
 
 // bad tells whether a mistake in the value of key was noted before.
@@ -80,7 +82,7 @@ func (l *loader) checkAddresses() {
 	var all []taken
 	for _, f := range l.fields {
 		list, ok := f.target.(*[]string)
-		if !ok || l.bad(f.key) {
+		if !ok || !f.listen || l.bad(f.key) {
 			continue
 		}
 		for _, addr := range *list {
@@ -127,30 +129,37 @@ func (l *loader) checkNumbers() {
 	for _, f := range l.fields {
 		switch v := f.target.(type) {
 		case *int:
-			if *v < 1 {
-				l.wrong(f.key, "must be 1 or more")
+			if least := max(cmp.Or(f.least, 1), 0); int64(*v) < least {
+				l.wrong(f.key, "must be %d or more", least)
 			}
 		case *Size:
 			if *v < 64<<10 { // RFC 5321 section 4.5.3.1.7
 				l.wrong(f.key, "must be 64KiB or more, which any server must take")
 			}
 		case *time.Duration:
-			least := time.Duration(0)
+			least := time.Duration(f.least)
 			if strings.HasSuffix(f.key, "_timeout") {
 				least = time.Second
 			}
 			if *v < least {
-				l.wrong(f.key, "must be %v or more", least)
+				l.wrong(f.key, "must be %s or more", formatDuration(least))
 			}
 		}
 	}
 	if l.c.SMTP.EarlyTalk > time.Minute {
 		l.wrong("smtp.early_talk", "must be 1m or less: other servers give up waiting for the greeting")
 	}
-	if lim := &l.c.Limits; lim.ConnectionsPerAddress > lim.Connections {
-		if _, set := l.origin["limits.connections_per_address"]; set {
-			l.wrong("limits.connections_per_address", "must be limits.connections (%d) or less", lim.Connections)
-		}
-		lim.ConnectionsPerAddress = lim.Connections
+	l.within("limits.connections_per_address", &l.c.Limits.ConnectionsPerAddress, "limits.connections", l.c.Limits.Connections)
+	l.within("relay.connections_per_destination", &l.c.Relay.ConnectionsPerDestination, "relay.connections", l.c.Relay.Connections)
+}
+
+// within sees that part, the value of key, is not more than whole; a default gives way.
+func (l *loader) within(key string, part *int, wholeKey string, whole int) {
+	if *part <= whole {
+		return
 	}
+	if l.given(key) {
+		l.wrong(key, "must be %s (%d) or less", wholeKey, whole)
+	}
+	*part = whole
 }

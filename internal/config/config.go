@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -26,6 +27,7 @@ type Config struct {
 	Hostname string // the name other servers know this one by, lower case
 	Data     string // directory of the mail and the database
 	Control  string // path of the control socket
+	Admin    string // mail address that is told of things; empty: postmaster of the domain concerned
 
 	SMTP        SMTP
 	Submission  Listener
@@ -41,6 +43,12 @@ type Config struct {
 	Store  Store
 	Log    Log
 
+	DNS     DNS
+	Relay   Relay
+	Routes  []Route  // the first that fits decides, before Relay
+	Devices []Device // clients that need no login
+
+	public   bool // the file can be read by every user of the machine
 	warnings []string
 }
 
@@ -73,6 +81,10 @@ type Limits struct {
 	IMAPTimeout           time.Duration // the same for IMAP
 	POP3Timeout           time.Duration // the same for POP3
 	WriteTimeout          time.Duration // a client that takes nothing is cut off after it
+
+	// What one account may send to other domains; 0 means no limit.
+	AccountMessagesHour, AccountMessagesDay     int
+	AccountRecipientsHour, AccountRecipientsDay int
 }
 
 // Store is how the mail is kept.
@@ -104,9 +116,18 @@ func Default() *Config {
 			Connections: 2000, ConnectionsPerAddress: 50,
 			SMTPTimeout: 5 * time.Minute, IMAPTimeout: 30 * time.Minute,
 			POP3Timeout: 10 * time.Minute, WriteTimeout: 5 * time.Minute,
+			AccountMessagesHour: 100, AccountMessagesDay: 500,
+			AccountRecipientsHour: 500, AccountRecipientsDay: 2000,
 		},
 		Store: Store{ExpungedKeep: time.Hour},
 		Log:   Log{Level: "info", Format: "text"},
+		DNS:   DNS{Servers: []string{}},
+		Relay: Relay{
+			Smarthost: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
+			Connections: 200, ConnectionsPerDestination: 20, QueueMessages: 100_000,
+			RetryFirst: 5 * time.Minute, RetryMost: 4 * time.Hour, GiveUp: 5 * day,
+			DelayNotice: 4 * time.Hour, History: 14 * day,
+		},
 	}
 }
 
@@ -114,9 +135,13 @@ func Default() *Config {
 type Mistake struct {
 	Source       string // the file, or the environment variable
 	Line, Column int    // in the file, from 1; 0 if it is nowhere in particular
-	Key          string // its path, "" if it is about no single key
+	Key          string // its path, "" if it is about no single key; "route[1].tls" is of the first [[route]]
 	Problem      string
+	Err          error // what the system said of a file, nil for none
 }
+
+// Unwrap is the system's error.
+func (m Mistake) Unwrap() error { return m.Err }
 
 // Error is file:line:column: key: problem, without the parts that are not there.
 func (m Mistake) Error() string {
@@ -140,10 +165,11 @@ const maxFile = 1 << 20
 func Load(path string, env []string) (*Config, error) {
 	l := newLoader(path)
 	if path != "" {
-		text, err := readFile(path)
+		text, public, err := readFile(path)
 		if err != nil {
 			return nil, err
 		}
+		l.c.public = public
 		l.readTOML(text)
 	}
 	l.readEnv(env)
@@ -151,6 +177,12 @@ func Load(path string, env []string) (*Config, error) {
 	if len(l.mistakes) > 0 {
 		slices.SortStableFunc(l.mistakes, byLine)
 		return nil, errors.Join(l.mistakes...)
+	}
+	for _, r := range l.routes {
+		l.c.Routes = append(l.c.Routes, *r)
+	}
+	for _, d := range l.devices {
+		l.c.Devices = append(l.c.Devices, *d)
 	}
 	return l.c, nil
 }
@@ -166,19 +198,23 @@ func byLine(a, b error) int {
 	return cmp.Compare(line(a), line(b))
 }
 
-func readFile(path string) ([]byte, error) {
+// readFile reads the configuration file; public says that every user of the machine can.
+func readFile(path string) (text []byte, public bool, err error) {
 	st, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return nil, Mistake{Source: path, Problem: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err))}
+		return nil, false, unreadable(path, err)
 	case st.Size() > maxFile || st.IsDir():
-		return nil, Mistake{Source: path, Problem: "is not a configuration file"}
+		return nil, false, Mistake{Source: path, Problem: "is not a configuration file"}
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, Mistake{Source: path, Problem: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err))}
+	if text, err = os.ReadFile(path); err != nil {
+		return nil, false, unreadable(path, err)
 	}
-	return text, nil
+	return text, runtime.GOOS != "windows" && st.Mode()&0o004 != 0, nil
+}
+
+func unreadable(path string, err error) Mistake {
+	return Mistake{Source: path, Problem: fmt.Sprintf("cannot be read: %v", errors.Unwrap(err)), Err: err}
 }
 
 // loader collects settings and mistakes.
@@ -188,6 +224,8 @@ type loader struct {
 	c        *Config
 	fields   []field
 	byKey    map[string]*field
+	routes   []*Route
+	devices  []*Device
 	origin   map[string]Mistake // of each key that was set: where, without a Problem
 	cut      bool               // the file is no TOML from somewhere on
 	mistakes []error            // each a Mistake
@@ -198,14 +236,19 @@ func newLoader(path string) *loader {
 	if dir, err := filepath.Abs(l.dir); err == nil {
 		l.dir = dir // messages and the log name whole paths
 	}
-	l.fields = fields(l.c)
-	for i := range l.fields {
-		l.byKey[l.fields[i].key] = &l.fields[i]
-	}
+	l.addFields(fields(l.c))
 	return l
 }
 
-// wrong notes a mistake at the place where key was set.
+// addFields makes keys known.
+func (l *loader) addFields(more []field) {
+	for i := range more {
+		l.byKey[more[i].key] = &more[i]
+	}
+	l.fields = append(l.fields, more...)
+}
+
+// wrong notes a mistake at the place where key was set, once.
 func (l *loader) wrong(key, format string, args ...any) {
 	m, ok := l.origin[key]
 	if !ok {
@@ -215,7 +258,9 @@ func (l *loader) wrong(key, format string, args ...any) {
 		}
 	}
 	m.Problem = fmt.Sprintf(format, args...)
-	l.mistakes = append(l.mistakes, m)
+	if !slices.Contains(l.mistakes, error(m)) { // as of two same entries in a list
+		l.mistakes = append(l.mistakes, m)
+	}
 }
 
 // set gives a field its value; from says where that stands. dir is where relative

@@ -2,13 +2,17 @@ package config
 
 import (
 	"strings"
+	"time"
 )
 
 // field is a key of the configuration.
 type field struct {
 	key    string
-	target any    // *string, *int, *Size, *time.Duration, *[]string, *[]netip.Prefix
+	target any    // *string, *bool, *int, *Size, *time.Duration, *netip.Addr, *Secret, *[]string, *[]netip.Prefix
 	path   bool   // a *string that is a file name
+	listen bool   // a *[]string of addresses to listen on
+	entry  bool   // of a table that may be there several times: it has no variable
+	least  int64  // least value of an *int or a *time.Duration; zero means 1, or no time
 	doc    string // for Example
 	sample string // for Example, in place of the default, where there is none
 }
@@ -19,6 +23,9 @@ func (f field) env() string {
 }
 
 const envPrefix = "KURIR_"
+
+// none is field.least of numbers that may be 0.
+const none = -1
 
 // sections documents the tables of the file, for Example.
 var sections = map[string]string{
@@ -33,6 +40,8 @@ var sections = map[string]string{
 	"tls":         "TLS: the certificate of this server.",
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
 	"store":       "How the mail is kept.",
+	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
+	"relay":       "Relay: how mail to other domains leaves.",
 	"log":         "The log goes to standard error.",
 }
 
@@ -46,17 +55,19 @@ func fields(c *Config) []field {
 			doc: "Directory of the mail and the database. Relative paths in this file start from its\nown directory."},
 		{key: "control", target: &c.Control, path: true,
 			doc: "Path of the socket by which the commands reach a running server.\n\"\" is control.sock in the data directory."},
+		{key: "admin", target: &c.Admin,
+			doc: "Mail address of who looks after this server, and is told of what needs a look.\n\"\" is postmaster of the domain that it is about."},
 
-		{key: "smtp.address", target: &c.SMTP.Address, doc: address},
+		{key: "smtp.address", target: &c.SMTP.Address, listen: true, doc: address},
 		{key: "smtp.early_talk", target: &c.SMTP.EarlyTalk,
 			doc: "How long to wait before the greeting for clients that talk first, as only spammers do.\n\"0s\" is not at all."},
-		{key: "submission.address", target: &c.Submission.Address, doc: address},
-		{key: "submissions.address", target: &c.Submissions.Address, doc: address},
-		{key: "imap.address", target: &c.IMAP.Address, doc: address},
-		{key: "imaps.address", target: &c.IMAPS.Address, doc: address},
-		{key: "pop3.address", target: &c.POP3.Address, doc: address},
-		{key: "pop3s.address", target: &c.POP3S.Address, doc: address},
-		{key: "http.address", target: &c.HTTP.Address, doc: address},
+		{key: "submission.address", target: &c.Submission.Address, listen: true, doc: address},
+		{key: "submissions.address", target: &c.Submissions.Address, listen: true, doc: address},
+		{key: "imap.address", target: &c.IMAP.Address, listen: true, doc: address},
+		{key: "imaps.address", target: &c.IMAPS.Address, listen: true, doc: address},
+		{key: "pop3.address", target: &c.POP3.Address, listen: true, doc: address},
+		{key: "pop3s.address", target: &c.POP3S.Address, listen: true, doc: address},
+		{key: "http.address", target: &c.HTTP.Address, listen: true, doc: address},
 
 		{key: "tls.cert", target: &c.TLS.Cert, path: true,
 			doc: "PEM file with the certificate and its chain. It is read again when it changes.\n\"\" is a certificate from a CA of kurir's own, which each device must be told to trust."},
@@ -76,8 +87,44 @@ func fields(c *Config) []field {
 		{key: "limits.pop3_timeout", target: &c.Limits.POP3Timeout, doc: "A silent POP3 client is cut off after this time (RFC 1939: 10 minutes at least)."},
 		{key: "limits.write_timeout", target: &c.Limits.WriteTimeout, doc: "A client that takes nothing of what is sent is cut off after this time."},
 
+		{key: "limits.account_messages_hour", target: &c.Limits.AccountMessagesHour, least: none,
+			doc: "Messages that an account may send to other domains within an hour; 0 is no limit. What is\nbeyond waits until the administrator has looked at it (kurir queue list)."},
+		{key: "limits.account_messages_day", target: &c.Limits.AccountMessagesDay, least: none, doc: "The same within a day."},
+		{key: "limits.account_recipients_hour", target: &c.Limits.AccountRecipientsHour, least: none,
+			doc: "Recipients in other domains that an account may write to within an hour; 0 is no limit."},
+		{key: "limits.account_recipients_day", target: &c.Limits.AccountRecipientsDay, least: none, doc: "The same within a day."},
+
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},
+
+		{key: "dns.servers", target: &c.DNS.Servers,
+			doc: "Resolvers, such as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\".\n[] is those of the system."},
+
+		{key: "relay.smarthost", target: &c.Relay.Smarthost.Address,
+			doc: "A server that takes all mail to other domains, as host or host:port; the port is 587, or\n465 with TLS from the start. \"\" is each domain's own mail servers (MX)."},
+		{key: "relay.smarthost_tls", target: &c.Relay.Smarthost.TLS,
+			doc: "TLS with the smarthost: \"starttls\" or \"tls\" (from the start), both with a certificate that\nmust be valid; \"opportunistic\" (STARTTLS where offered, any certificate) or \"none\"."},
+		{key: "relay.smarthost_username", target: &c.Relay.Smarthost.Username, doc: "Name for the login at the smarthost. \"\" is no login."},
+		{key: "relay.smarthost_password", target: &c.Relay.Smarthost.Password,
+			doc: "Its password: here, or in a file, of which smarthost_password_file is the name."},
+		{key: "relay.smarthost_password_file", target: &c.Relay.Smarthost.PasswordFile, path: true, doc: "File that holds the password, on one line."},
+		{key: "relay.ipv4", target: &c.Relay.IPv4, doc: "Whether other servers are reached by IPv4."},
+		{key: "relay.ipv6", target: &c.Relay.IPv6, doc: "Whether they are reached by IPv6, which is tried first."},
+		{key: "relay.source_ipv4", target: &c.Relay.SourceIPv4, doc: "IPv4 address that connections are made from. \"\" is the system's choice."},
+		{key: "relay.source_ipv6", target: &c.Relay.SourceIPv6, doc: "IPv6 address that connections are made from. \"\" is the system's choice."},
+		{key: "relay.connections", target: &c.Relay.Connections, doc: "Connections to other servers at once, in all."},
+		{key: "relay.connections_per_destination", target: &c.Relay.ConnectionsPerDestination, doc: "Of these, to one domain or smarthost."},
+		{key: "relay.queue_messages", target: &c.Relay.QueueMessages,
+			doc: "Messages that may wait. When there are as many, further ones are put off with 452."},
+		{key: "relay.retry_first", target: &c.Relay.RetryFirst, least: int64(time.Second),
+			doc: "Wait before the second try. It doubles from one try to the next, up to retry_most."},
+		{key: "relay.retry_most", target: &c.Relay.RetryMost, least: int64(time.Second), doc: "Longest wait between two tries."},
+		{key: "relay.give_up", target: &c.Relay.GiveUp, least: int64(time.Minute),
+			doc: "Age at which a message is returned to its sender (RFC 5321: 4 to 5 days at least)."},
+		{key: "relay.delay_notice", target: &c.Relay.DelayNotice, least: int64(time.Minute),
+			doc: "Age at which a sender is told that a message is late. A time beyond give_up is never."},
+		{key: "relay.history", target: &c.Relay.History, least: int64(day),
+			doc: "How long is kept what became of each message, for: kurir queue show."},
 
 		{key: "log.level", target: &c.Log.Level, doc: "The least that is logged: \"debug\", \"info\", \"warn\" or \"error\"."},
 		{key: "log.format", target: &c.Log.Format, doc: "\"text\" or \"json\"."},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,19 +12,32 @@ import (
 
 // other gives each field a value that is not its default, as TOML and as a variable.
 func other(f field) (inTOML, inEnv string) {
-	switch f.target.(type) {
+	switch v := f.target.(type) {
+	case *bool:
+		return strconv.FormatBool(!*v), map[bool]string{true: "No", false: "yes"}[*v]
 	case *int:
 		return "7", "7"
 	case *Size:
 		return `"1MiB"`, "1MiB"
 	case *time.Duration:
-		return `"42s"`, "42s"
+		d := max(42*time.Second, time.Duration(f.least)*2)
+		if f.key == "relay.retry_most" {
+			d = time.Hour
+		}
+		return strconv.Quote(formatDuration(d)), d.String()
 	case *[]string:
+		if f.key == "dns.servers" {
+			return `["192.0.2.53", "[2001:db8::53]:53"]`, "192.0.2.53,[2001:db8::53]:53"
+		}
 		return `["127.0.0.1:0", "[::1]:0"]`, "127.0.0.1:0,[::1]:0"
 	case *[]netip.Prefix:
 		return `["127.0.0.0/8", "::1/128"]`, "127.0.0.0/8, ::1/128"
 	}
-	for key, value := range map[string]string{"hostname": "mx.example.org", "log.level": "error", "log.format": "json"} {
+	for key, value := range map[string]string{
+		"hostname": "mx.example.org", "log.level": "error", "log.format": "json", "admin": "alice@example.com",
+		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none",
+		"relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
+	} {
 		if f.key == key {
 			return `"` + value + `"`, value
 		}
@@ -46,6 +60,10 @@ func TestEachKey(t *testing.T) {
 			rest = "\ntls.key = '/k'"
 		case "tls.key":
 			rest = "\ntls.cert = '/c'"
+		case "relay.smarthost_username":
+			rest = "\nrelay.smarthost = 'h'\nrelay.smarthost_password = 'p'"
+		case "relay.smarthost_password", "relay.smarthost_password_file":
+			rest = "\nrelay.smarthost = 'h'\nrelay.smarthost_username = 'u'"
 		}
 		file := good(t, base+f.key+" = "+inTOML+rest)
 		env := good(t, base+strings.TrimPrefix(rest, "\n"), f.env()+"="+inEnv)
@@ -57,7 +75,8 @@ func TestEachKey(t *testing.T) {
 			same := reflect.DeepEqual(set[i].target, unset[i].target)
 			derived := f.key == "data" && set[i].key == "control" || // lies in data, unless it is set
 				f.key == "limits.connections" && set[i].key == "limits.connections_per_address" ||
-				rest != "" && strings.HasPrefix(set[i].key, "tls.")
+				f.key == "relay.connections" && set[i].key == "relay.connections_per_destination" ||
+				rest != "" && (strings.HasPrefix(set[i].key, "tls.") || strings.HasPrefix(set[i].key, "relay.smarthost"))
 			if same == (set[i].key == f.key) && !derived {
 				t.Errorf("%s changed %s: %v", f.key, set[i].key, !same)
 			}
@@ -69,6 +88,9 @@ func TestEachKey(t *testing.T) {
 func TestEachKeyRefusesOtherKinds(t *testing.T) {
 	for _, f := range fields(Default()) {
 		for _, value := range []string{"true", "1.5", "1979-05-27", "07:32:00", "1979-05-27T07:32:00Z", "{a = 1}", "[1]", "[[]]", "inf"} {
+			if _, ok := f.target.(*bool); ok && value == "true" {
+				continue
+			}
 			_, mistakes := load(t, f.key+" = "+value)
 			found := false
 			for _, m := range mistakes {
@@ -103,9 +125,9 @@ func TestMistakesAreTyped(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for want, m := range map[string]Mistake{
-		"f:1:2: k: p": {"f", 1, 2, "k", "p"},
-		"f:1:2: p":    {"f", 1, 2, "", "p"},
-		"f: k: p":     {"f", 0, 0, "k", "p"},
+		"f:1:2: k: p": {"f", 1, 2, "k", "p", nil},
+		"f:1:2: p":    {"f", 1, 2, "", "p", nil},
+		"f: k: p":     {"f", 0, 0, "k", "p", nil},
 	} {
 		if m.Error() != want {
 			t.Errorf("%q, want %q", m.Error(), want)
@@ -134,6 +156,12 @@ func TestSuggestions(t *testing.T) {
 		{"submision", true, "submission"},
 		{"imap4s", true, "imaps"},
 		{"webmail", true, ""},
+		{"realy", true, "relay"},
+		{"devices", true, "[[device]]"},
+		{"routes", true, "[[route]]"},
+		{"relay.networks", false, "networks in [[device]]"},
+		{"relay.password", false, "password in [[route]]"},
+		{"relay.smarthost_pasword", false, "relay.smarthost_password"},
 	} {
 		want := ""
 		if tt.want != "" {

@@ -9,24 +9,55 @@ import (
 // suggest ends the sentence "unknown key": with the nearest key or section, if one is
 // near. A key in the wrong section is near, however far its section.
 func (l *loader) suggest(key string, section bool) string {
+	if section {
+		return l.suggestSection(key)
+	}
+	name, mine, _ := cutLast(key)
+	for _, f := range l.fields { // the tables that are there several times have short keys that others have too
+		if at, last, _ := cutLast(f.key); mine == last && mine != "address" && (!f.entry || at == name) {
+			return meant(f.key)
+		}
+	}
+	for _, li := range lists() {
+		for _, f := range li.sample() {
+			if f.key == mine {
+				return meant(f.key + " in [[" + li.name + "]]")
+			}
+		}
+	}
 	var candidates []string
 	for _, f := range l.fields {
-		name, last, _ := cutLast(f.key)
-		if section {
-			if name != "" && !slices.Contains(candidates, name) {
-				candidates = append(candidates, name)
-			}
-			continue
-		}
-		candidates = append(candidates, f.key)
-		if _, mine, _ := cutLast(key); mine == last && mine != "address" {
-			return "; did you mean " + f.key + "?"
+		if at, _, _ := cutLast(f.key); !f.entry || at == name {
+			candidates = append(candidates, f.key)
 		}
 	}
-	if near := nearest(key, candidates); near != "" {
-		return "; did you mean " + near + "?"
+	return meant(nearest(key, candidates))
+}
+
+// suggestSection is suggest for the name of a section.
+func (l *loader) suggestSection(key string) string {
+	var candidates []string
+	for _, f := range l.fields {
+		if name, _, _ := cutLast(f.key); name != "" && !f.entry && !slices.Contains(candidates, name) {
+			candidates = append(candidates, name)
+		}
 	}
-	return ""
+	for _, li := range lists() {
+		candidates = append(candidates, li.name)
+	}
+	near := nearest(key, candidates)
+	if listNamed(near) != nil {
+		near = "[[" + near + "]]"
+	}
+	return meant(near)
+}
+
+// meant asks whether near was meant; "" asks nothing.
+func meant(near string) string {
+	if near == "" {
+		return ""
+	}
+	return "; did you mean " + near + "?"
 }
 
 // cutLast cuts a key before its last part.
@@ -38,11 +69,7 @@ func cutLast(key string) (section, last string, found bool) {
 }
 
 func unknownVariable(name string, known map[string]*field) string {
-	w := "the environment variable " + name + " has no meaning"
-	if near := nearest(name, slices.Sorted(maps.Keys(known))); near != "" {
-		w += "; did you mean " + near + "?"
-	}
-	return w
+	return "the environment variable " + name + " has no meaning" + meant(nearest(name, slices.Sorted(maps.Keys(known))))
 }
 
 // nearest is the candidate with the fewest changes from s, the first of several, or ""

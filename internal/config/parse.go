@@ -95,7 +95,13 @@ func names(it unstable.Iterator) (path []string, first *unstable.Node) {
 func (w *walker) header(e *unstable.Node) (table []string, skip bool) {
 	table, first := names(e.Key())
 	key := strings.Join(table, ".")
+	li := listNamed(key)
 	switch {
+	case li != nil && e.Kind == unstable.ArrayTable:
+		return []string{w.l.addEntry(li, w.at(first, key))}, false
+	case li != nil:
+		w.wrong(first, key, "may be there several times: write [[%s]], not [%s]", key, key)
+		return table, true
 	case !w.l.isSection(key):
 		w.wrong(first, key, "unknown section%s", w.l.suggest(key, true))
 		return table, true
@@ -112,6 +118,9 @@ func (w *walker) keyValue(table []string, e *unstable.Node) {
 	key, value := strings.Join(path, "."), e.Value()
 	f := w.l.byKey[key]
 	switch {
+	case f == nil && listNamed(path[0]) != nil && len(table) == 0:
+		w.inlineList(path, first, value)
+		return
 	case f == nil && w.l.isSection(key) && value.Kind == unstable.InlineTable:
 		for it := value.Children(); it.Next(); {
 			w.keyValue(path, it.Node())
@@ -132,6 +141,27 @@ func (w *walker) keyValue(table []string, e *unstable.Node) {
 	}
 	v, from := w.value(value, from)
 	w.l.set(f, v, from, w.l.dir)
+}
+
+// inlineList reads the rare form name = [{…}, {…}].
+func (w *walker) inlineList(path []string, first, value *unstable.Node) {
+	li := listNamed(path[0])
+	var entries []*unstable.Node
+	ok := len(path) == 1 && value.Kind == unstable.Array
+	for it := value.Children(); ok && it.Next(); {
+		ok = it.Node().Kind == unstable.InlineTable
+		entries = append(entries, it.Node())
+	}
+	if !ok {
+		w.wrong(first, path[0], "is a table that may be there several times: write [[%s]] on a line of its own", path[0])
+		return
+	}
+	for _, e := range entries {
+		name := w.l.addEntry(li, w.at(first, path[0]))
+		for it := e.Children(); it.Next(); {
+			w.keyValue([]string{name}, it.Node())
+		}
+	}
 }
 
 // value converts a node for field.set, and gives its place if it has one.
@@ -158,7 +188,7 @@ func (w *walker) value(n *unstable.Node, from Mistake) (any, Mistake) {
 		}
 		return list, from
 	case unstable.Bool:
-		return otherKind("true or false"), from
+		return n.Data[0] == 't', from
 	case unstable.Float:
 		return otherKind("a number with a fraction"), from
 	case unstable.InlineTable:
@@ -176,8 +206,10 @@ func (l *loader) isSection(name string) bool {
 // container platforms make up some that begin like ours.
 func (l *loader) readEnv(env []string) {
 	byEnv := make(map[string]*field)
-	for i := range l.fields {
-		byEnv[l.fields[i].env()] = &l.fields[i]
+	for i, f := range l.fields {
+		if !f.entry {
+			byEnv[f.env()] = &l.fields[i]
+		}
 	}
 	dir, err := filepath.Abs(".")
 	if err != nil {
@@ -185,7 +217,7 @@ func (l *loader) readEnv(env []string) {
 	}
 	for _, e := range slices.Sorted(slices.Values(env)) {
 		name, value, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, envPrefix) || madeByPlatform(name) {
+		if !strings.HasPrefix(name, envPrefix) || notOurs(name) {
 			continue
 		}
 		f := byEnv[name]
@@ -197,9 +229,10 @@ func (l *loader) readEnv(env []string) {
 	}
 }
 
-// madeByPlatform tells whether a variable is one of those that Kubernetes makes for a
-// service that is called kurir.
-func madeByPlatform(name string) bool {
+// notOurs tells whether a variable is none of the configuration's: one that
+// Kubernetes makes for a service that is called kurir, or of a command.
+func notOurs(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
-	return rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
+	return rest == "SEND_SERVER" || // of the command send, which no server reads
+		rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
 }

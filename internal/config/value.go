@@ -54,10 +54,13 @@ func ParseSize(text string) (Size, error) {
 	return Size(n) * Size(unit), nil
 }
 
-// parseDuration reads what time.ParseDuration does, or a whole number of days: "7d".
-func parseDuration(text string) (time.Duration, error) {
+// maxDays is the longest time in days.
+const maxDays = 36500
+
+// ParseDuration reads what time.ParseDuration does, or a whole number of days: "7d".
+func ParseDuration(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil && n <= 36500 {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil && n <= maxDays {
 			return time.Duration(n) * 24 * time.Hour, nil
 		}
 	}
@@ -68,8 +71,11 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// formatDuration writes d without zero units: "5m", not "5m0s".
+// formatDuration writes d without zero units: "5m", not "5m0s"; whole days as "5d".
 func formatDuration(d time.Duration) string {
+	if n := d / day; n > 0 && n <= maxDays && d%day == 0 {
+		return strconv.FormatInt(int64(n), 10) + "d"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]
@@ -99,7 +105,19 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// set gives the field a value: a string, int64 or []string out of the file, or
+// parseAddr reads an IP address; "" is none.
+func parseAddr(text string) (netip.Addr, error) {
+	if text == "" {
+		return netip.Addr{}, nil
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil || ip.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf(`%q is not an address, such as "192.0.2.1" or "2001:db8::1"`, text)
+	}
+	return ip.Unmap(), nil
+}
+
+// set gives the field a value: a string, bool, int64 or []string out of the file, or
 // anything else, which is described by kind; or envText.
 func (f *field) set(v any) error {
 	if text, ok := v.(envText); ok {
@@ -109,6 +127,20 @@ func (f *field) set(v any) error {
 	case *string:
 		if s, ok := v.(string); ok {
 			*target = s
+			return nil
+		}
+	case *Secret:
+		if s, ok := v.(string); ok {
+			*target = Secret{s}
+			return nil
+		}
+	case *netip.Addr:
+		if s, ok := v.(string); ok {
+			return parseTo(target, s, parseAddr)
+		}
+	case *bool:
+		if b, ok := v.(bool); ok {
+			*target = b
 			return nil
 		}
 	case *int:
@@ -129,7 +161,7 @@ func (f *field) set(v any) error {
 		}
 	case *time.Duration:
 		if s, ok := v.(string); ok {
-			return parseTo(target, s, parseDuration)
+			return parseTo(target, s, ParseDuration)
 		}
 	case *[]string:
 		if list, ok := v.([]string); ok {
@@ -149,6 +181,14 @@ type envText string
 
 func (f *field) setEnv(text string) error {
 	switch f.target.(type) {
+	case *bool:
+		switch strings.ToLower(text) {
+		case "true", "1", "yes":
+			return f.set(true)
+		case "false", "0", "no":
+			return f.set(false)
+		}
+		return fmt.Errorf("must be %s, not %q", f.wants(), text)
 	case *int:
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -185,6 +225,8 @@ func setPrefixes(target *[]netip.Prefix, list []string) error {
 // wants describes what the field's value must be.
 func (f *field) wants() string {
 	switch f.target.(type) {
+	case *bool:
+		return "true or false"
 	case *int:
 		return "a whole number"
 	case *Size:
@@ -192,7 +234,10 @@ func (f *field) wants() string {
 	case *time.Duration:
 		return `a time in quotes, such as "90s"`
 	case *[]string:
-		return `a list, such as [":25"]`
+		if f.listen {
+			return `a list, such as [":25"]`
+		}
+		return `a list of texts, such as ["one", "two"]`
 	case *[]netip.Prefix:
 		return `a list, such as ["192.0.2.0/24"]`
 	}
@@ -206,6 +251,8 @@ func kindOf(v any) string {
 	switch v := v.(type) {
 	case string:
 		return "text"
+	case bool:
+		return "true or false"
 	case int64:
 		return "a number"
 	case []string:

@@ -37,15 +37,15 @@ func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute, "7d": 168 * time.Hour, "0d": 0, "100ms": 100 * time.Millisecond,
 	} {
-		if got, err := parseDuration(text); err != nil || got != want {
+		if got, err := ParseDuration(text); err != nil || got != want {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
-		if got, err := parseDuration(formatDuration(want)); err != nil || got != want {
+		if got, err := ParseDuration(formatDuration(want)); err != nil || got != want {
 			t.Errorf("%v is written %q and read %v, %v", want, formatDuration(want), got, err)
 		}
 	}
 	for _, text := range []string{"", "5", "d", "-1d", "1d12h", "99999d", "soon"} {
-		if got, err := parseDuration(text); err == nil {
+		if got, err := ParseDuration(text); err == nil {
 			t.Errorf("%q: %v", text, got)
 		}
 	}
@@ -84,6 +84,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(Example()))
 	f.Add([]byte(name + "[smpt]\naddress=[1]\n[[imap]]\nx={y={z=1}}\nlimits.errors=0x7\n\"\".''=1"))
 	f.Add([]byte("a=[[[1]]]\n[a.b.c]\ninf=inf\nt=07:32:00\n[limits]\nrecipients=0b1"))
+	f.Add([]byte(uncommented()))
+	f.Add([]byte(name + "[[route]]\nrecipients=['x y','x y']\n[route]\nx=1\n[[device]]\nnetworks=['::/0','::/0']\naccount='x'\ndevice=[{a=1},{networks=[]}]"))
+	f.Add([]byte("route=[{smarthost='mx',tls='tls'},{}]\nrelay.ipv4=false\nrelay.ipv6=false\n\"route[1]\".tls='x'"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l := newLoader("x.toml")
 		l.readTOML(text)

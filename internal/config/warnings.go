@@ -57,5 +57,6 @@ func (c *Config) Warnings() []string {
 	if strings.HasPrefix(c.Hostname, "localhost.") || strings.HasSuffix(c.Hostname, ".local") {
 		add("hostname is %s: other servers refuse mail from a name that is not in the DNS", c.Hostname)
 	}
+	c.outboundWarnings(add)
 	return all
 }

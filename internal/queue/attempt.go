@@ -3,161 +3,175 @@ package queue
 import (
 	"context"
 	"errors"
-	"io"
-	"io/fs"
+	"fmt"
 	"time"
 
-	"kurir/internal/directory"
+	"kurir/internal/relay"
 )
 
-// try makes one attempt for a row. An error is the database's or the file system's: the
-// row is as it was.
-func (q *Queue) try(ctx context.Context, r row) error {
-	log := q.o.Log.With("account", r.account, "recipient", r.recipient, "sender", r.sender, "file", r.file)
-	done, err := q.deliver(ctx, r)
-	if done {
-		log.Info("message delivered after retry", "attempts", r.attempts)
-		return q.finish(ctx, r, nil)
-	}
-	now := q.o.Now()
-	if !errors.Is(err, ErrNoRecipient) && now.Sub(r.created) < q.o.Expire {
-		log.Warn("delivery failed again", "attempts", r.attempts, "error", err)
-		return q.postpone(ctx, r, now.Add(q.backoff(r.attempts)), text(err))
-	}
-	if r.sender == "" {
-		log.Error("notice given up", "error", err)
-		return q.finish(ctx, r, nil)
-	}
-	notice, err := q.notice(ctx, r, err)
-	if err != nil {
-		log.Error("no notice could be made", "error", err)
-		return q.postpone(ctx, r, now.Add(q.o.Most), text(err))
-	}
-	log.Warn("message given up, sender is told", "notices", len(notice), "attempts", r.attempts)
-	return q.finish(ctx, r, notice)
-}
+// soon is the longest wait of recipients whose attempt failed as a whole while others at the same
+// destination were under way: it is not the destination that fails, but maybe too many at
+// a time.
+const soon = time.Minute
 
-// backoff is the wait after so many attempts.
-func (q *Queue) backoff(attempts int) time.Duration {
-	d := q.o.First
-	for range attempts {
-		if d >= q.o.Most {
-			return q.o.Most
+// attempt makes one attempt and writes down what became of it. The rows are busy; they are
+// released or dropped.
+func (q *Queue) attempt(ctx context.Context, j *job) {
+	began := q.o.Now()
+	var res *relay.Result
+	if j.to.name == localDestination {
+		res = q.deliverAll(ctx, j)
+	} else {
+		res = q.send(ctx, j)
+	}
+	if res == nil || len(res.Outcomes) != len(j.rows) {
+		q.o.Log.Error("the transport gave no outcome", "id", j.mail.id, "destination", j.to.name)
+		res = &relay.Result{Outcomes: make([]relay.Outcome, len(j.rows))}
+		for i := range res.Outcomes {
+			res.Outcomes[i].Reply = relay.Reply{Status: "4.3.0", Text: "The attempt came to no end."}
 		}
-		d *= 2
 	}
-	return min(d, q.o.Most)
+	if res.Took == 0 {
+		res.Took = q.o.Now().Sub(began)
+	}
+	c := q.judge(ctx, j, res)
+	if err := q.conclude(ctx, c, patient); err != nil {
+		// Only at the end of Run. The rows in SQL are as before, or marked.
+		q.o.Log.Error("the end of an attempt could not be written", "id", j.mail.id, "error", err)
+	}
 }
 
-// deliver delivers the message, unless an earlier attempt has and could not say so: then
-// its copy has a second name.
-func (q *Queue) deliver(ctx context.Context, r row) (done bool, err error) {
-	name := q.path(r.copyName())
-	switch n, err := q.links(name); {
-	case err == nil && n > 1:
-		return true, nil
-	case err == nil:
-		// Maybe half-written.
-		if err := q.o.FS.Remove(name); err != nil {
-			return false, err
+// send hands the job to the transport.
+func (q *Queue) send(ctx context.Context, j *job) *relay.Result {
+	m, to, err := q.relayed(j)
+	if err != nil {
+		res := &relay.Result{Outcomes: make([]relay.Outcome, len(j.rows))}
+		for i := range res.Outcomes {
+			res.Outcomes[i].Reply = relay.Reply{Status: "4.3.0", Text: "The message could not be read: " + err.Error()}
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return false, err
+		return res
 	}
-	if err := q.copy(q.path(r.file), name); err != nil {
-		return false, err
-	}
-	if err := q.o.Deliverer.DeliverFile(ctx, name, r.account); err != nil {
-		q.remove(r.copyName())
-		return false, err
-	}
-	return true, nil
+	return q.o.Transport.Send(ctx, j.to.name, m, to, func(ctx context.Context) error {
+		now := q.now()
+		return q.group(ctx, func(c *change) {
+			for _, r := range j.rows {
+				c.exec(q.sql.mark, now, r.id)
+			}
+		})
+	})
 }
 
-func (q *Queue) links(path string) (int, error) {
-	st, err := q.o.FS.Stat(path)
+// relayed is a job as the transport knows it.
+func (q *Queue) relayed(j *job) (*relay.Message, []relay.Recipient, error) {
+	m := j.mail
+	size, err := q.sizeOf(m)
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	return linkCount(st), nil
+	to := make([]relay.Recipient, len(j.rows))
+	for i, r := range j.rows {
+		to[i] = relay.Recipient{Address: r.address, ORCPT: r.orcpt, Notify: r.notify}
+	}
+	return &relay.Message{ID: m.id, Sender: m.sender, Size: size, UTF8: m.utf8, RequireTLS: m.requireTLS,
+		EnvID: m.envID, Ret: m.ret, Open: m.opener(q)}, to, nil
 }
 
-// copy makes a durable copy with the same time.
-func (q *Queue) copy(from, to string) error {
-	src, err := q.o.FS.Open(from)
-	if err != nil {
-		return err
+// judge decides what comes of an attempt.
+func (q *Queue) judge(ctx context.Context, j *job, res *relay.Result) *conclusion {
+	now := q.now()
+	c := &conclusion{mail: j.mail, job: j, tries: res.Tries, took: res.Took, at: now}
+	broken := ctx.Err() != nil
+	if res.Whole && !broken {
+		q.judgeWhole(c, res, now)
+		return c
 	}
-	defer src.Close()
-	st, err := src.Stat()
-	if err != nil {
-		return err
-	}
-	return q.create(to, src, st.ModTime())
-}
-
-// create makes a durable file.
-func (q *Queue) create(path string, content io.Reader, at time.Time) error {
-	f, err := q.o.FS.Create(path, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	if err == nil {
-		err = f.SetModTime(at)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = q.o.FS.SyncDir(q.o.Dir)
-	}
-	if err != nil {
-		return errors.Join(err, ignoreMissing(q.o.FS.Remove(path)))
-	}
-	return nil
-}
-
-// remove removes a file that nothing needs. If that fails, it is done at the next start.
-func (q *Queue) remove(name string) {
-	if err := ignoreMissing(q.o.FS.Remove(q.path(name))); err != nil {
-		q.o.Log.Warn("file in the queue could not be removed", "file", name, "error", err)
-	}
-}
-
-func ignoreMissing(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// notice makes the file of a notice of failure and the rows that send it. No rows: the
-// sender does not exist, and nobody is told.
-func (q *Queue) notice(ctx context.Context, r row, cause error) ([]row, error) {
-	now := q.o.Now()
-	next := row{file: newName(), recipient: r.sender, created: now, next: now}
-	var rows []row
-	switch to, err := q.o.Directory.Resolve(ctx, r.sender); {
-	case err == nil:
-		for _, t := range to {
-			next.account = t.Account.Address
-			rows = append(rows, next)
+	c.works = !res.Whole
+	for i, r := range j.rows {
+		o := res.Outcomes[i]
+		v := q.judgeOne(r, o, now)
+		if broken && o.Action == relay.Deferred {
+			// We broke it off: it counts for nothing, and is made again.
+			v = &verdict{row: r, out: o, kind: EventDeferred, due: r.due, attempts: r.attempts, quiet: true}
 		}
-	case errors.Is(err, directory.ErrNoDomain):
-		next.held = true
-		rows = append(rows, next)
-	case errors.Is(err, directory.ErrNoAccount), errors.Is(err, directory.ErrInvalidAddress), errors.Is(err, directory.ErrLoop):
-		q.o.Log.Error("sender of an undeliverable message can't be told", "sender", r.sender, "error", err)
-		return nil, nil
+		c.verdicts = append(c.verdicts, v)
+	}
+	return c
+}
+
+// judgeOne decides what comes of one outcome.
+func (q *Queue) judgeOne(r *row, o relay.Outcome, now int64) *verdict {
+	v := &verdict{row: r, out: o, attempts: r.attempts + 1}
+	switch {
+	case o.Action == relay.Sent && r.account != "":
+		v.kind, v.gone = EventDelivered, true
+	case o.Action == relay.Sent:
+		v.kind, v.gone = EventSent, true
+	case o.Action == relay.Failed:
+		v.kind, v.gone = EventFailed, true
+	case now >= r.deadline:
+		v.kind, v.gone = EventExpired, true
 	default:
-		return nil, err
+		v.kind, v.due = EventDeferred, min(now+q.wait(r, v.attempts), r.deadline)
 	}
-	header, err := q.header(r.file)
-	if err != nil { // the sender is told all the same
-		q.o.Log.Error("header of an undeliverable message can't be read", "file", r.file, "error", err)
-	}
-	n := failure{hostname: q.o.Hostname, now: now, to: r.sender, recipient: r.recipient,
-		arrived: r.created, cause: cause, header: header, returnPath: !next.held}
-	return rows, q.create(q.path(next.file), n.reader(), now)
+	return v
 }
+
+// judgeWhole decides what comes of an attempt at which the destination failed as a whole:
+// its recipients have used up no attempt. With others under way there, only the window is
+// narrowed; else the destination is let be.
+func (q *Queue) judgeWhole(c *conclusion, res *relay.Result, now int64) {
+	d := c.job.to
+	first := res.Outcomes[0]
+	q.mu.Lock()
+	c.job.doomed = true
+	d.doomed++
+	others := d.failures == 0 && d.active > d.doomed
+	if others {
+		d.narrows()
+	} else {
+		c.failing = &failing{failures: d.failures + 1, reply: first.Reply, host: first.Peer.Host,
+			next: now + q.jitter(backoff(q.o.First, q.o.Most, d.failures+1))}
+	}
+	q.mu.Unlock()
+	for i, r := range c.job.rows {
+		v := &verdict{row: r, out: res.Outcomes[i], attempts: r.attempts, kind: EventDeferred, due: r.due, quiet: i > 0}
+		switch {
+		case now >= r.deadline:
+			v.kind, v.gone, v.quiet = EventExpired, true, false
+		case others:
+			v.due = min(now+q.jitter(min(soon, q.o.First)), r.deadline)
+		default:
+			v.same = true
+		}
+		c.verdicts = append(c.verdicts, v)
+	}
+}
+
+// localReply is an error of a delivery as a reply; its text is for the administrator.
+func localReply(err error) relay.Reply {
+	status, _ := strangers(err)
+	return relay.Reply{Status: status, Text: bounded(err.Error())}
+}
+
+// deliverAll delivers to mailboxes here.
+func (q *Queue) deliverAll(ctx context.Context, j *job) *relay.Result {
+	res := &relay.Result{}
+	for _, r := range j.rows {
+		o := relay.Outcome{Action: relay.Sent}
+		err := ctx.Err()
+		if err == nil {
+			err = q.deliver(ctx, r)
+		}
+		if err != nil {
+			o.Action, o.Reply = relay.Deferred, localReply(err)
+			if errors.Is(err, ErrNoRecipient) {
+				o.Action = relay.Failed
+			}
+		}
+		res.Outcomes = append(res.Outcomes, o)
+	}
+	return res
+}
+
+// copyName is the private copy that a delivery to a mailbox works on.
+func (r *row) copyName() string { return fmt.Sprintf("%s.%d", r.mail.file, r.id) }

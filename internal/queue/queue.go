@@ -1,14 +1,30 @@
-// Package queue keeps messages that have been accepted and not yet delivered. So far
-// that is one case: a local recipient whose delivery failed after another's succeeded,
-// when the client has been told 250. It is tried again for two days; then the sender gets
-// a notice of failure (RFC 3464). Notices for senders elsewhere are held until mail can
-// be relayed.
+// Package queue keeps messages that have been accepted and not yet delivered: those for
+// other hosts, and those for mailboxes here whose delivery failed after another's had
+// succeeded. It decides when each recipient is tried, gives up, and tells senders what
+// became of their mail (RFC 3461); handing a message to another host is the Transport's
+// part, putting it into a mailbox the Deliverer's.
 //
-// A waiting message is a file in <data>/queue, made durable first, and one row of the
-// table local_retry a recipient, which counts. Files are called "local-" and a random
-// name; an attempt works on a private copy, that name with "." and the row's id behind
-// it: delivery makes a hard link of it, so that after a kill its link count tells whether
-// it had been delivered. Files without a row are removed at start.
+// On disk: <data>/queue/msg-<random>, one durable file a message, a hard link of what was
+// received. It may begin with Return-Path (and a Delivered-To behind it), which is for
+// mailboxes here; other hosts get what follows. An attempt at a mailbox works on a private
+// copy, that name with "." and the row's id behind it: delivery makes a hard link of it,
+// so that after a kill its link count tells whether it had been delivered. Files that no
+// row needs are removed at start.
+//
+// In kurir.db, times in milliseconds since 1970:
+//
+//	queue_message      a message; the row stays as long as its events
+//	queue_recipient    one recipient that waits; gone when it has been dealt with
+//	queue_event        what happened, from "accepted" to the last attempt, for KeepEvents
+//	queue_destination  a destination that fails as a whole, and until when it is let be
+//
+// SQL is the truth. Memory mirrors the rows that wait (index.go), so that no message costs
+// a search: per destination those that are due, in order of priority and time, and one heap
+// of the times at which something is to be done for the others. Run's scheduler hands jobs,
+// one message for its due recipients at one destination, to workers, destination by
+// destination in turn. Before the final dot of a message the rows are marked: those found
+// marked at start may have arrived, which is logged, and are tried again. The outcome of an
+// attempt, its events, the rows that go and the report to the sender are one commit.
 //
 // The package knows no SMTP and no mailbox format.
 package queue
@@ -16,42 +32,20 @@ package queue
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"kurir/internal/directory"
 	"kurir/internal/fsx"
+	"kurir/internal/relay"
 	"kurir/internal/sqldb"
 )
-
-// Migrations are the tables of this package, for sqldb.Open. Times are in seconds since
-// 1970. An empty sender is the null reverse-path: a notice, of which there is no notice.
-// What is held has a recipient elsewhere and is not tried. account is where the message
-// goes, recipient the address that the sender knows.
-func Migrations() []sqldb.Migration {
-	return []sqldb.Migration{{Name: "queue/1 local retry", SQL: `
-CREATE TABLE local_retry (
-	id        INTEGER PRIMARY KEY AUTOINCREMENT,
-	file      TEXT NOT NULL,
-	sender    TEXT NOT NULL,
-	recipient TEXT NOT NULL,
-	account   TEXT NOT NULL,
-	created   BIGINT NOT NULL,
-	next      BIGINT NOT NULL,
-	attempts  BIGINT NOT NULL,
-	held      BIGINT NOT NULL,
-	error     TEXT NOT NULL
-);
-CREATE INDEX local_retry_next ON local_retry (held, next);
-CREATE INDEX local_retry_file ON local_retry (file);
-`}}
-}
 
 // Deliverer puts messages into mailboxes.
 type Deliverer interface {
@@ -61,12 +55,37 @@ type Deliverer interface {
 	DeliverFile(ctx context.Context, path, address string) error
 }
 
-// ErrNoRecipient: there is no such account any more.
-var ErrNoRecipient = errors.New("no such recipient")
-
 // Directory says who gets a notice; *directory.Directory is one.
 type Directory interface {
 	Resolve(ctx context.Context, address string) ([]directory.Recipient, error)
+}
+
+// Transport hands messages to other hosts; *relay.Relay is one.
+type Transport interface {
+	// Destination names where a recipient's mail goes: limits and backoff are by that name.
+	Destination(sender, recipient string) string
+	// Send makes one attempt. It calls before once it has sent all but the final dot, and
+	// returns an outcome for each recipient, soon after ctx has ended.
+	Send(ctx context.Context, destination string, m *relay.Message, to []relay.Recipient, before relay.BeforeDot) *relay.Result
+}
+
+// Errors that callers may meet.
+var (
+	// ErrNoRecipient: there is no such account any more.
+	ErrNoRecipient = errors.New("no such recipient")
+	// ErrFull: as much waits as may wait.
+	ErrFull = errors.New("queue: full")
+	// ErrNoMessage: no message of that id waits or is remembered.
+	ErrNoMessage = errors.New("queue: no such message")
+	// ErrBusy: a recipient is being sent to at this moment and was left alone.
+	ErrBusy = errors.New("queue: an attempt is under way")
+)
+
+// Limits bound what an account may send to other hosts within a sliding hour and day.
+// Zero is no limit.
+type Limits struct {
+	MessagesHour, MessagesDay     int
+	RecipientsHour, RecipientsDay int
 }
 
 // Options of a Queue.
@@ -76,112 +95,156 @@ type Options struct {
 	Dir       string // of the messages, made if need be; on the store's file system
 	Deliverer Deliverer
 	Directory Directory
-	Hostname  string // in notices
+	Transport Transport // nil: mail for elsewhere is held
+	Hostname  string    // in notices
 
-	First  time.Duration    // wait before the second try; zero means 1 minute. It doubles each time
-	Most   time.Duration    // longest wait between two tries; zero means 1 hour
-	Expire time.Duration    // age at which a message is given up; zero means 48 hours
-	Now    func() time.Time // zero means time.Now
-	Log    *slog.Logger     // zero means slog.Default
+	Limits     Limits
+	HoldRemote string // not "": mail for elsewhere is held, and this is why
+	Admin      string // who is told of accounts over their limits; zero means postmaster at the account's domain
+
+	MaxMessages    int // that wait; zero means 100,000
+	MaxRecipients  int // that wait; zero means 200,000
+	PerDestination int // attempts at a time at one destination; zero means 20
+	InAll          int // attempts at a time; zero means 200
+
+	First       time.Duration // wait before the second try at another host; zero means 5 minutes. It doubles each time
+	Most        time.Duration // longest wait between two tries; zero means 4 hours
+	LocalFirst  time.Duration // the same for mailboxes here; zero means 1 minute
+	LocalMost   time.Duration // zero means 1 hour
+	Expire      time.Duration // age at which a message is given up; zero means 5 days
+	DelayNotice time.Duration // age at which its sender is told that it is late; zero means 4 hours
+	KeepEvents  time.Duration // zero means 14 days
+	Grace       time.Duration // for attempts under way when Run is to end; zero means 10 seconds
+
+	Now  func() time.Time // zero means time.Now
+	Rand func() float64   // 0 to 1, for waits that differ by 10 % either way; zero means math/rand
+	Log  *slog.Logger     // zero means slog.Default
+	// Observe, if set, is told the end of each recipient's attempt: EventSent, EventDelivered,
+	// EventDeferred or EventFailed, and how long the attempt took.
+	Observe func(kind string, took time.Duration)
 }
 
-// Queue is the open queue. Keep may be called from any goroutine.
+// Queue is the open queue. Its methods may be called from any goroutine.
 type Queue struct {
-	o    Options
-	wake chan struct{}
+	o      Options
+	sql    statements
+	limits limiter
+	wake   chan struct{}
+
+	commands sync.Mutex // held by one of the administrator's commands; taken before mu
+	mu       sync.Mutex // guards the index; nothing waits while it is held
+	index
 }
 
-const filePrefix = "local-"
-
-// Open opens the queue and removes what an earlier run left half-done. It is called
-// before the first Keep. Nothing is tried until Run.
+// Open opens the queue: it reads what waits, tells of attempts of which the end is not
+// known, and removes what an earlier run left half-done. It is called before the first
+// Keep. Nothing is tried until Run.
 func Open(ctx context.Context, o Options) (*Queue, error) {
-	set := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	set(&o.First, time.Minute)
-	set(&o.Most, time.Hour)
-	set(&o.Expire, 48*time.Hour)
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	o.setDefaults()
 	if err := fsx.MkdirAll(o.FS, o.Dir, 0o700); err != nil {
 		return nil, err
 	}
 	q := &Queue{o: o, wake: make(chan struct{}, 1)}
-	return q, q.sweep(ctx)
+	q.index.init(&q.o)
+	if err := q.sql.prepare(ctx, o.DB); err != nil {
+		return nil, err
+	}
+	if err := q.load(ctx); err != nil {
+		return nil, err
+	}
+	return q, q.sweep()
 }
 
-// sweep removes files that no row has.
-func (q *Queue) sweep(ctx context.Context) error {
-	rows, err := q.rows(ctx, "", nil)
-	if err != nil {
-		return err
-	}
-	keep := map[string]bool{}
-	for _, r := range rows {
-		keep[r.file], keep[r.copyName()] = true, true
-	}
-	names, err := q.o.FS.ReadNames(q.o.Dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range names {
-		if strings.HasPrefix(n, filePrefix) && !keep[n] {
-			if err := q.o.FS.Remove(q.path(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+func (o *Options) setDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		zero  time.Duration
+	}{
+		{&o.First, 5 * time.Minute}, {&o.Most, 4 * time.Hour},
+		{&o.LocalFirst, time.Minute}, {&o.LocalMost, time.Hour},
+		{&o.Expire, 5 * 24 * time.Hour}, {&o.DelayNotice, 4 * time.Hour},
+		{&o.KeepEvents, 14 * 24 * time.Hour}, {&o.Grace, 10 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.zero
 		}
 	}
-	return nil
-}
-
-func (q *Queue) path(name string) string { return filepath.Join(q.o.Dir, name) }
-
-func newName() string { return filePrefix + strings.ToLower(rand.Text()) }
-
-// Message is a message that has been received.
-type Message interface {
-	// KeepAs makes a durable copy, or hard link, at path.
-	KeepAs(path string) error
-}
-
-// Failed is a recipient that has not got a message.
-type Failed struct {
-	Account   string // the address of the account that it goes to
-	Recipient string // the address that the sender wrote to
-	Err       error  // what was wrong
-}
-
-// Keep takes a message for recipients whose delivery failed, and returns once it would
-// survive a power cut. sender is the reverse-path, "" if null. After an error nothing is
-// kept.
-func (q *Queue) Keep(ctx context.Context, m Message, sender string, failed []Failed) error {
-	name := newName()
-	if err := m.KeepAs(q.path(name)); err != nil {
-		return fmt.Errorf("queue: %w", err)
+	for _, n := range []struct {
+		field *int
+		zero  int
+	}{{&o.MaxMessages, 100_000}, {&o.MaxRecipients, 200_000}, {&o.PerDestination, 20}, {&o.InAll, 200}} {
+		if *n.field == 0 {
+			*n.field = n.zero
+		}
 	}
-	now := q.o.Now()
-	var rows []row
-	for _, f := range failed {
-		rows = append(rows, row{file: name, sender: sender, recipient: f.Recipient, account: f.Account,
-			created: now, next: now.Add(q.o.First), attempts: 1, reason: text(f.Err)})
+	if o.Transport == nil && o.HoldRemote == "" {
+		o.HoldRemote = "this server sends no mail to others"
 	}
-	err := q.o.DB.Tx(ctx, func(tx *sql.Tx) error { return insert(ctx, tx, rows) })
-	if err != nil {
-		// Whether the rows are there is not known: a file too many is removed at start.
-		return fmt.Errorf("queue: %w", err)
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	q.poke()
-	return nil
+	if o.Rand == nil {
+		o.Rand = mathrand.Float64
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration) {}
+	}
 }
 
-// poke lets Run look again.
+// Counts of recipients that wait.
+type Counts struct {
+	Messages int
+	Local    int // for mailboxes here, without those held
+	Remote   int // for other hosts, without those held
+	Held     int // for the administrator
+	Sending  int // of Local and Remote: under way at this moment
+	// Failing is how many destinations are let be for a while, as nobody there can be reached.
+	Failing int
+	// Oldest is when the first of all came; zero: nothing waits.
+	Oldest time.Time
+}
+
+// Waiting counts what waits.
+func (q *Queue) Waiting(context.Context) (Counts, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c := Counts{Messages: len(q.mails)}
+	oldest := int64(never)
+	for _, r := range q.rows {
+		oldest = min(oldest, r.mail.created)
+		switch {
+		case r.held != holdNone:
+			c.Held++
+			continue
+		case r.account != "":
+			c.Local++
+		default:
+			c.Remote++
+		}
+		if r.busy {
+			c.Sending++
+		}
+	}
+	for _, d := range q.destinations {
+		if d.closed(q.now()) {
+			c.Failing++
+		}
+	}
+	if oldest != never {
+		c.Oldest = fromMilli(oldest)
+	}
+	return c, nil
+}
+
+// now is the present in milliseconds since 1970, as all times in rows and memory.
+func (q *Queue) now() int64 { return q.o.Now().UnixMilli() }
+
+func fromMilli(ms int64) time.Time { return time.UnixMilli(ms) }
+
+// poke lets the scheduler look again.
 func (q *Queue) poke() {
 	select {
 	case q.wake <- struct{}{}:
@@ -189,59 +252,30 @@ func (q *Queue) poke() {
 	}
 }
 
-// Waiting counts recipients: those that are tried again, and those held.
-func (q *Queue) Waiting(ctx context.Context) (retry, held int, err error) {
-	err = q.o.DB.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(held), 0) FROM local_retry`).Scan(&retry, &held)
-	return retry - held, held, err
-}
+// filePrefix begins the names of messages; those of queues before there was a relay began
+// with oldPrefix.
+const (
+	filePrefix = "msg-"
+	oldPrefix  = "local-"
+)
 
-// Run tries what is due until ctx ends. An attempt under way is finished first. Only one
-// Run at a time.
-func (q *Queue) Run(ctx context.Context) {
-	for ctx.Err() == nil {
-		next, err := q.runDue(ctx)
-		wait := time.Minute
-		switch {
-		case err != nil && ctx.Err() == nil:
-			q.o.Log.Error("local retry failed", "error", err)
-		case next.IsZero():
-			wait = time.Hour
-		default:
-			wait = max(next.Sub(q.o.Now()), 0)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-q.wake:
-		case <-ctx.Done():
-		}
-		t.Stop()
+func (q *Queue) path(name string) string { return filepath.Join(q.o.Dir, name) }
+
+func newName() string { return filePrefix + strings.ToLower(rand.Text()) }
+
+// newID names a message of the queue's own.
+func newID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// remove removes a file that nothing needs. If that fails, it is done at the next start.
+func (q *Queue) remove(name string) {
+	if err := ignoreMissing(q.o.FS.Remove(q.path(name))); err != nil {
+		q.o.Log.Warn("file in the queue could not be removed", "file", name, "error", err)
 	}
 }
 
-// runDue tries all that is due and returns when the next is; zero: nothing waits.
-func (q *Queue) runDue(ctx context.Context) (next time.Time, err error) {
-	for ctx.Err() == nil {
-		due, err := q.rows(ctx, `WHERE held = 0 AND next <= $1 ORDER BY next, id LIMIT 100`, []any{q.o.Now().Unix()})
-		if err != nil {
-			return next, err
-		}
-		if len(due) == 0 {
-			break
-		}
-		for _, r := range due {
-			if ctx.Err() != nil {
-				break
-			}
-			if err := q.try(context.WithoutCancel(ctx), r); err != nil {
-				return next, err
-			}
-		}
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	var sec sql.NullInt64
-	err = q.o.DB.QueryRowContext(ctx, `SELECT MIN(next) FROM local_retry WHERE held = 0`).Scan(&sec)
-	if sec.Valid {
-		next = time.Unix(sec.Int64, 0)
-	}
-	return next, err
+	return err
 }

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"kurir/dnsutil"
+	"kurir/internal/config"
+	"kurir/internal/queue"
+	"kurir/internal/relay"
+	"kurir/internal/telemetry"
+	"kurir/smtpd"
+)
+
+// holdLocal is why mail for elsewhere waits in the server of the command local.
+const holdLocal = "kurir local sends nothing to other domains"
+
+// resolver asks the DNS as configured.
+func (o dataOptions) resolver() *dnsutil.Resolver {
+	return &dnsutil.Resolver{Servers: o.cfg.DNS.Servers, Log: o.log}
+}
+
+// relay hands messages to other hosts as configured.
+func (o dataOptions) relay() *relay.Relay {
+	c := o.cfg.Relay
+	r := &relay.Relay{
+		Hostname: o.cfg.Hostname, Resolver: o.resolver(), Self: self(o.cfg), Log: o.log,
+		Families: dnsutil.Families{NoIPv4: !c.IPv4, NoIPv6: !c.IPv6},
+		Source4:  c.SourceIPv4, Source6: c.SourceIPv6,
+	}
+	for _, route := range o.cfg.Routes {
+		r.Routes = append(r.Routes, relayRoute(route))
+	}
+	if c.Smarthost.Address != "" {
+		r.Routes = append(r.Routes, relayRoute(config.Route{Smarthost: c.Smarthost}))
+	}
+	return r
+}
+
+func relayRoute(r config.Route) relay.Route {
+	h := r.Smarthost
+	return relay.Route{
+		Recipients: r.Recipients, Senders: r.Senders, Smarthost: h.Address, TLS: h.TLS,
+		Username: h.Username, Password: h.Password.Reveal(),
+	}
+}
+
+// self is how mail that would come back to this server is known: by its name, and by the
+// addresses on which it takes mail.
+func self(c *config.Config) dnsutil.Self {
+	var named []netip.Addr
+	all := false
+	for _, address := range c.SMTP.Address {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			continue
+		}
+		ip, err := netip.ParseAddr(host)
+		if err != nil || ip.IsUnspecified() { // a name, or every address of this machine
+			all = true
+			continue
+		}
+		named = append(named, ip.Unmap())
+	}
+	return dnsutil.Self{
+		Names: []string{c.Hostname},
+		Is: func(a netip.Addr) bool {
+			for _, n := range named {
+				if n == a {
+					return true
+				}
+			}
+			return all && isOnThisMachine(a)
+		},
+	}
+}
+
+// isOnThisMachine tells whether a network interface has the address.
+func isOnThisMachine(a netip.Addr) bool {
+	found, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, f := range found {
+		if n, ok := f.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Unmap() == a.Unmap() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// queueOptions are those of the queue that come from the configuration.
+func (o dataOptions) queueOptions() queue.Options {
+	c, l := o.cfg.Relay, o.cfg.Limits
+	q := queue.Options{
+		FS: o.files, Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Log: o.log,
+		Limits: queue.Limits{
+			MessagesHour: l.AccountMessagesHour, MessagesDay: l.AccountMessagesDay,
+			RecipientsHour: l.AccountRecipientsHour, RecipientsDay: l.AccountRecipientsDay,
+		},
+		MaxMessages: c.QueueMessages, MaxRecipients: 2 * c.QueueMessages,
+		PerDestination: c.ConnectionsPerDestination, InAll: c.Connections,
+		First: c.RetryFirst, Most: c.RetryMost, Expire: c.GiveUp,
+		DelayNotice: c.DelayNotice, KeepEvents: c.History,
+	}
+	if o.local {
+		q.HoldRemote = holdLocal
+	}
+	if m := o.metrics; m != nil {
+		q.Observe = func(kind string, took time.Duration) { countAttempt(m, kind, took) }
+	}
+	return q
+}
+
+// countAttempt counts the end of a recipient's attempt.
+func countAttempt(m *telemetry.Metrics, kind string, took time.Duration) {
+	if kind == queue.EventDelivered { // into a mailbox here, which is counted there
+		return
+	}
+	m.Relayed(kind, 1)
+	m.RelayTook(took)
+}
+
+// devices are the networks that need no login.
+func (s *site) devices() []smtpd.Device {
+	var all []smtpd.Device
+	for _, d := range s.cfg.Devices {
+		all = append(all, smtpd.Device{Networks: d.Networks, Account: d.Account})
+	}
+	return all
+}
+
+// countWaiting has the metrics count what waits in the queue.
+func (s *site) countWaiting() {
+	s.metrics.Queue(func() map[string]int {
+		c, err := s.data.queue.Waiting(context.Background())
+		if err != nil {
+			return nil
+		}
+		return map[string]int{"local": c.Local, "remote": c.Remote, "held": c.Held}
+	})
+}

@@ -1,0 +1,246 @@
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// needPostfix skips the test where there is no Postfix, or no right to run one.
+func needPostfix(t *testing.T) { t.Helper(); need(t, "postfix", "sendmail", "ip") }
+
+// postfixZone has one mail server, mx.postfix.test.
+func postfixZone(address string) string {
+	return fmt.Sprintf("postfix.test. 300 IN MX 10 mx.postfix.test.\nmx.postfix.test. 300 IN A %s\n", address)
+}
+
+// plainWords is the part of a report that people read. It has to come first.
+func plainWords(t *testing.T, report string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(report, "Content-Type: text/plain")
+	before, _, _ := strings.Cut(report, "Content-Type: message/delivery-status")
+	if !ok || !strings.Contains(before, "Content-Type: text/plain") || !strings.Contains(report, "multipart/report") {
+		t.Fatalf("this is no report that begins with words:\n%s", report)
+	}
+	_, rest, _ = strings.Cut(rest, "\r\n\r\n")
+	words, _, ok := strings.Cut(rest, "\r\n--")
+	if !ok || strings.TrimSpace(words) == "" {
+		t.Fatalf("the words do not end:\n%s", report)
+	}
+	return words
+}
+
+// TestPostfixNextHop sends to a Postfix found by its MX, as most of the world's mail
+// servers are: what goes through, what it refuses, and what the sender hears.
+func TestPostfixNextHop(t *testing.T) {
+	t.Parallel()
+	needPostfix(t)
+	address := ownAddress(t)
+	m := newMailer(t, setup{zone: postfixZone(address), relay: append(soon, `delay_notice = "1m"`, `give_up = "75s"`)})
+	p := newPostfix(t, address, "mx.postfix.test", m.at(smtpPort), "message_size_limit = 100000")
+
+	// Its reports come last: the configuration knows no shorter times.
+	waiting := m.sends(alice, letter(alice, "slow@postfix.test", "slowly", "Hello"), "slow@postfix.test")
+
+	t.Run("delivered over TLS", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		text := letter(alice, "carol@postfix.test", "first", "Hello", ".", "..", "Grüße")
+		id := m.sends(alice, text, "carol@postfix.test")
+		got := p.arrived("carol", "Subject: first\n")
+		contains(t, got, "TLSv1.3", "Hello\n.\n..\nGrüße\n", "Return-Path: <"+alice+">")
+		if n := strings.Count(got, "\nReturn-Path:"); n != 0 || strings.Contains(got, "\nDelivered-To: alice") {
+			t.Errorf("it has trace fields of a delivery here:\n%s", got)
+		}
+		contains(t, m.kurir("", "queue", "show", id), alice, "carol@postfix.test", "mx.postfix.test", address, "TLS 1.3", "250")
+	})
+	t.Run("many, and one connection", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		before := strings.Count(p.log(), ": connect from")
+		c, err := m.login(alice)
+		ok(t, "login", err)
+		defer c.Close()
+		for i := range 20 {
+			_, err := c.submit("<"+alice+">", []string{"<carol@postfix.test>", "<dave@postfix.test>"}, letter(alice, "carol@postfix.test", fmt.Sprintf("many %d.", i), "Hello"))
+			ok(t, "submission", err)
+		}
+		for i := range 20 {
+			p.arrived("carol", fmt.Sprintf("Subject: many %d.\n", i))
+			p.arrived("dave", fmt.Sprintf("Subject: many %d.\n", i))
+		}
+		if n := strings.Count(p.log(), ": connect from") - before; n > 20 {
+			t.Errorf("%d connections for 20 messages", n)
+		}
+	})
+	t.Run("UTF-8 addresses", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sendsWith("<"+alice+"> SMTPUTF8 BODY=8BITMIME", []string{"<grün@postfix.test>"}, letter(alice, "grün@postfix.test", "Grüße", "Hallo"))
+		p.arrived("green", "To: grün@postfix.test\n", "Subject: Grüße\n")
+	})
+	t.Run("here and there", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sends(alice, letter(alice, bob, "mixed", "Hello"), bob, "carol@postfix.test")
+		m.find(bob, "mixed")
+		p.arrived("carol", "Subject: mixed\n")
+	})
+	t.Run("no such user", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sends(alice, letter(alice, "nobody@postfix.test", "to nobody", "Hello"), "nobody@postfix.test", "carol@postfix.test")
+		p.arrived("carol", "Subject: to nobody\n")
+		report := m.arrived(alice, "to nobody", "Action: failed")
+		contains(t, plainWords(t, report), "to nobody", "nobody@postfix.test", "mx.postfix.test", "550 5.1.1")
+		contains(t, report, "Return-Path: <>", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1", "Remote-MTA: dns; mx.postfix.test", "Auto-Submitted: auto-replied")
+		if strings.Contains(report, "Final-Recipient: rfc822; carol@postfix.test") {
+			t.Error("it speaks of carol, who has the message")
+		}
+	})
+	t.Run("too big", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sends(alice, letter(alice, "carol@postfix.test", "too big", strings.Repeat("0123456789\r\n", 20000)), "carol@postfix.test")
+		contains(t, m.arrived(alice, "too big", "Action: failed"), "Status: 5.3.4")
+	})
+	t.Run("delivered, as wished", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sendsWith("<"+alice+"> RET=HDRS ENVID=our+2Benvelope", []string{"<carol@postfix.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;C.Arol@postfix.test"},
+			letter(alice, "carol@postfix.test", "tell me", "Hello"))
+		contains(t, m.arrived(alice, "Action: delivered"), "Original-Envelope-Id: our+envelope", "C.Arol@postfix.test", "mx.postfix.test")
+	})
+	t.Run("waits", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		late := m.arrived(alice, "slowly", "Action: delayed")
+		contains(t, plainWords(t, late), "slowly", "slow@postfix.test", "come back later")
+		contains(t, late, "Will-Retry-Until: ", "Status: 4.7.1")
+		contains(t, plainWords(t, m.arrived(alice, "slowly", "Action: failed")), "slow@postfix.test", "come back later")
+		m.empty(patience)
+		shown := m.kurir("", "queue", "show", waiting)
+		if n := strings.Count(shown, "come back later"); n < 3 {
+			t.Errorf("queue show has %d of its attempts:\n%s", n, shown)
+		}
+	})
+}
+
+// TestPostfixSmarthost gives all mail to a provider's server with a password, after its
+// certificate was found good.
+func TestPostfixSmarthost(t *testing.T) {
+	t.Parallel()
+	needPostfix(t)
+	address := ownAddress(t)
+	sasl := startSASL(t, "customer", "s3cret 'ö\\\"")
+	p := newPostfix(t, address, "smtp.provider.test", "127.0.0.1:1", append(sasl, "mynetworks =",
+		"smtpd_relay_restrictions = permit_sasl_authenticated, reject")...)
+	zone := fmt.Sprintf("smtp.provider.test. 300 IN A %[1]s\nother.provider.test. 300 IN A %[1]s\n", address)
+	smarthost := func(name, secret string) []string {
+		return append(soon, fmt.Sprintf("smarthost = %q", name+":25"), `smarthost_tls = "starttls"`,
+			`smarthost_username = "customer"`, fmt.Sprintf("smarthost_password = %q", secret))
+	}
+	trust := []string{"SSL_CERT_FILE=" + p.ca, "SSL_CERT_DIR=" + filepath.Join(p.dir, "etc")}
+	waits := func(m *mailer, text string) {
+		t.Helper()
+		id := m.sends(alice, letter(alice, "carol@postfix.test", "waits", "Hello"), "carol@postfix.test")
+		err := eventually(patience, func() error {
+			if shown := m.kurir("", "queue", "show", id); !strings.Contains(shown, text) {
+				return fmt.Errorf("no %q in:\n%s", text, shown)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		m.kurir("", "queue", "drop", id)
+		m.empty(patience)
+	}
+	t.Run("good", func(t *testing.T) {
+		p.within(t)
+		m := newMailer(t, setup{zone: zone, relay: smarthost("smtp.provider.test", "s3cret 'ö\\\""), env: trust})
+		id := m.sends(alice, letter(alice, "carol@postfix.test", "by smarthost", "Hello"), "carol@postfix.test")
+		p.arrived("carol", "Subject: by smarthost\n")
+		p.logs("sasl_username=customer")
+		m.empty(patience)
+		contains(t, m.kurir("", "queue", "show", id), "smtp.provider.test", "TLS 1.3")
+		if strings.Contains(m.run.out.String(), "s3cret") {
+			t.Error("the password is in the log")
+		}
+	})
+	t.Run("wrong password", func(t *testing.T) {
+		p.within(t)
+		m := newMailer(t, setup{zone: zone, relay: smarthost("smtp.provider.test", "wrong"), env: trust})
+		waits(m, "535")
+	})
+	t.Run("certificate for another name", func(t *testing.T) {
+		p.within(t)
+		m := newMailer(t, setup{zone: zone, relay: smarthost("other.provider.test", "s3cret 'ö\\\""), env: trust})
+		waits(m, "certificate")
+	})
+	t.Run("certificate of strangers", func(t *testing.T) {
+		p.within(t)
+		m := newMailer(t, setup{zone: zone, relay: smarthost("smtp.provider.test", "s3cret 'ö\\\"")})
+		waits(m, "certificate")
+		if strings.Count(p.log(), "sasl_username=customer") > 1 {
+			t.Error("the password went to a stranger")
+		}
+	})
+}
+
+// TestPostfixSender receives from a Postfix.
+func TestPostfixSender(t *testing.T) {
+	t.Parallel()
+	needPostfix(t)
+	address := ownAddress(t)
+	m := newMailer(t, setup{zone: postfixZone(address)})
+	p := newPostfix(t, address, "mx.postfix.test", m.at(smtpPort))
+	send := func(subject string, to string, lines ...string) {
+		t.Helper()
+		p.sendmail(strings.ReplaceAll(letter("carol@postfix.test", to, subject, lines...), "\r\n", "\n"), "-i", "-f", "carol@postfix.test", to)
+	}
+	t.Run("8 bit, dots, TLS", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		send("from Postfix", alice, "Grüße", ".", "..", "latin \xe4\xf6\xfc", "")
+		contains(t, m.arrived(alice, "Subject: from Postfix\r\n"), "Grüße\r\n.\r\n..\r\nlatin \xe4\xf6\xfc\r\n", "with ESMTPS", "Return-Path: <carol@postfix.test>")
+	})
+	t.Run("UTF-8 header", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		send("Grüße von Postfix", alice, "Hallo")
+		m.arrived(alice, "Subject: Grüße von Postfix\r\n")
+	})
+	t.Run("20 MB", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		line := strings.Repeat("0123456789", 7)
+		send("big", alice, strings.Repeat(line+"\r\n", 20<<20/72))
+		if got := m.arrived(alice, "Subject: big\r\n"); strings.Count(got, line) != 20<<20/72 {
+			t.Errorf("%d of %d lines arrived", strings.Count(got, line), 20<<20/72)
+		}
+	})
+	t.Run("many at once", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		for i := range 50 {
+			send(fmt.Sprintf("one of many %d.", i), bob, "Hello")
+		}
+		for i := range 50 {
+			m.arrived(bob, fmt.Sprintf("Subject: one of many %d.\r\n", i))
+		}
+	})
+	t.Run("no such user", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		send("to nobody", "nobody@local.test", "Hello")
+		contains(t, p.arrived("carol", "nobody@local.test", "Action: failed"), "Status: 5.1.1")
+	})
+	t.Run("there and back", func(t *testing.T) {
+		m.within(t)
+		p.within(t)
+		m.sends(bob, letter(bob, "nobody@postfix.test", "there", "Hello"), "nobody@postfix.test")
+		contains(t, m.arrived(bob, "Action: failed", "Subject: there"), "550 5.1.1")
+	})
+}

@@ -1,0 +1,136 @@
+package smtpd
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"kurir/internal/queue"
+)
+
+// deliver puts the trace headers on and hands the message over. The answer is the one to
+// the client.
+func (s *session) deliver(m *incoming) *Reply {
+	if err := m.head.finish(); err != nil {
+		return replyTo(err)
+	}
+	if r := s.checkHops(m.head.seen()); r != nil {
+		return r
+	}
+	received := s.received()
+	size := m.staged.Size() + int64(len(received))
+	if err := m.staged.Prepend(append(s.final(), received...)); err != nil {
+		return replyTo(err)
+	}
+	// The message is whole: the end of the connection must not part its recipients.
+	return s.handOver(context.WithoutCancel(s.wire.ctx), m.staged, size)
+}
+
+// handOver gives the message to mailboxes and queue. What is for elsewhere is durable
+// before anybody here gets it, so that what can go wrong afterwards is little: if it
+// does, the client will send the message again, and some will have it twice, which is
+// better than not at all. size is the message's on the wire, without what s.final adds.
+func (s *session) handOver(ctx context.Context, m Staged, size int64) (r *Reply) {
+	w := s.wire
+	var kept Kept
+	var err error
+	if s.needsQueue() {
+		if kept, err = w.srv.Queue.Keep(m); err != nil {
+			return replyTo(err)
+		}
+		defer kept.Drop()
+	}
+	var failed []Failure
+	if len(s.targets) > 0 {
+		if failed, err = w.srv.Store.Deliver(ctx, m, s.targets); err != nil {
+			return replyTo(err)
+		}
+	}
+	if len(failed) > 0 {
+		w.log.Warn("delivery failed for some recipients, will be tried again", "failed", len(failed), "error", failed[0].Err)
+	}
+	switch {
+	case kept == nil && len(failed) == 0:
+		return &Reply{250, "2.0.0", "OK delivered as " + s.messageID(), nil}
+	case kept == nil && w.srv.Queue == nil:
+		return replyUnavailable.because(failed[0].Err)
+	case kept == nil:
+		if kept, err = w.srv.Queue.Keep(m); err != nil {
+			return replyUnavailable.because(err)
+		}
+		defer kept.Drop()
+	}
+	receipt, err := kept.Commit(ctx, s.envelope(size, failed))
+	switch {
+	case err == nil:
+		return s.queued(receipt)
+	case len(s.targets) > 0 || replyTo(err).Code >= 500:
+		return replyUnavailable.because(err)
+	}
+	return replyTo(err)
+}
+
+// needsQueue tells whether the message goes elsewhere, or whether somebody wants to hear
+// of its delivery here.
+func (s *session) needsQueue() bool {
+	return slices.ContainsFunc(s.recipients, func(r recipient) bool {
+		return r.accounts == nil || s.wantsReport(r)
+	})
+}
+
+// wantsReport tells whether the delivery to a recipient is reported. Nobody hears of what
+// came from nobody (RFC 3461 section 5.2.2).
+func (s *session) wantsReport(r recipient) bool {
+	return r.Notify.Success() && !s.mail.From.IsNull() && s.wire.srv.Queue != nil
+}
+
+// envelope is what the queue is to know: recipients elsewhere, mailboxes here that have
+// failed, and recipients whose mailboxes all have the message, if that is to be reported.
+func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
+	e := queue.Envelope{
+		ID: s.messageID(), Sender: s.mail.From.String(), Account: s.by.account, Client: s.clientName(),
+		EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
+	}
+	why := map[string]error{} // by account; each is tried once, for the first who leads to it
+	for _, f := range failed {
+		why[f.Address] = f.Err
+	}
+	for _, r := range s.recipients {
+		to := queue.Recipient{Address: s.wire.address(r.To), ORCPT: r.ORCPT, Notify: r.Notify}
+		if r.accounts == nil {
+			e.Recipients = append(e.Recipients, to)
+			continue
+		}
+		missed := false
+		for _, a := range r.accounts {
+			err, is := why[a]
+			missed = missed || is
+			if err != nil {
+				why[a] = nil
+				to.Account, to.Err = a, err
+				e.Recipients = append(e.Recipients, to)
+			}
+		}
+		if !missed && s.wantsReport(r) {
+			e.Delivered = append(e.Delivered, to)
+		}
+	}
+	return e
+}
+
+// queued is the answer for a message that the queue has.
+func (s *session) queued(receipt queue.Receipt) *Reply {
+	text := "OK queued as " + s.messageID()
+	if receipt.Held != "" {
+		text += ", held for the administrator: " + strings.Map(oneLine, receipt.Held)
+	}
+	return &Reply{250, "2.0.0", text, nil}
+}
+
+// oneLine replaces what has no place in a reply.
+func oneLine(r rune) rune {
+	if r < ' ' || r > '~' {
+		return '?'
+	}
+	return r
+}

@@ -1,0 +1,184 @@
+package smtpd
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+
+	"kurir/internal/directory"
+)
+
+// Directory says who receives mail and who may send it. Addresses are as in SMTP,
+// a local part quoted where it must be. Errors are those of package directory.
+type Directory interface {
+	// Resolve returns the accounts behind an address, or behind "postmaster".
+	Resolve(ctx context.Context, address string) ([]directory.Recipient, error)
+	// MaySendAs tells whether an account may write mail as address.
+	MaySendAs(ctx context.Context, account, address string) (bool, error)
+}
+
+// recipient is one that was accepted.
+type recipient struct {
+	rcptCommand
+	accounts []string // that it leads to here; none: it is elsewhere
+}
+
+// Rcpt decides about one recipient.
+func (s *session) Rcpt(string, *smtp.RcptOptions) error {
+	c := s.wire.rcpt
+	if (!c.To.ASCII() || !isASCII(c.ORCPT)) && !s.mail.UTF8 {
+		return s.fail(replyNeedsUTF8)
+	}
+	accounts, err := s.resolve(c.To)
+	if errors.Is(err, directory.ErrNoDomain) && s.by.submits() {
+		err = s.mayRelay(c.To)
+	}
+	if err != nil {
+		return s.fail(replyTo(s.refuseRecipient(c.To, err)))
+	}
+	if len(s.targets)+len(accounts) > 10*s.wire.srv.MaxRecipients && len(s.targets) > 0 {
+		return s.fail(replyManyTargets)
+	}
+	if slices.ContainsFunc(s.recipients, func(r recipient) bool { return r.To.same(c.To) }) {
+		return nil // one message is enough
+	}
+	for _, a := range accounts {
+		if s.known == nil {
+			s.known = make(map[string]bool)
+		}
+		if !s.known[a] { // one copy for each mailbox, however it was reached
+			s.known[a] = true
+			s.targets = append(s.targets, Target{Address: a, Recipient: s.wire.address(c.To)})
+		}
+	}
+	s.recipients = append(s.recipients, recipient{c, accounts})
+	return nil
+}
+
+// resolve returns the accounts that receive mail for a recipient and have room for it.
+// Where some have and others have not, those wait: a delivery that fails is tried again.
+func (s *session) resolve(to Path) (accounts []string, err error) {
+	w := s.wire
+	found, err := s.find(to)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, directory.ErrNoAccount
+	}
+	room := false
+	for _, r := range found {
+		accounts = append(accounts, r.Account.Address)
+		if qerr := w.srv.Store.CheckQuota(w.ctx, r.Account.Address, s.mail.Size); qerr != nil {
+			err = qerr
+			continue
+		}
+		room = true
+	}
+	if !room {
+		return nil, err
+	}
+	return accounts, nil
+}
+
+// find asks the directory. ErrNoDomain is for addresses elsewhere alone.
+func (s *session) find(to Path) ([]directory.Recipient, error) {
+	w := s.wire
+	if to.Domain != "" && !isOrdinary(to.Domain) {
+		return nil, directory.ErrNoDomain
+	}
+	found, err := w.srv.Directory.Resolve(w.ctx, to.String())
+	if !errors.Is(err, directory.ErrNoDomain) {
+		return found, err
+	}
+	if to.Domain != "" && !w.isOwnName(to.Domain) {
+		return nil, err
+	}
+	// This host by its own name, which need not be a domain of ours.
+	local := strings.ToLower(to.Local)
+	if to.Domain != "" && (local == "postmaster" || local == "root" && w.run.mode == Trusted) {
+		if found, err = w.srv.Directory.Resolve(w.ctx, "postmaster"); !errors.Is(err, directory.ErrNoDomain) {
+			return found, err
+		}
+	}
+	return nil, directory.ErrNoAccount
+}
+
+// isOrdinary tells whether a domain could be one of the directory's: an address literal,
+// or a host name with an underscore, could not.
+func isOrdinary(domain string) bool {
+	_, err := directory.ParseDomain(domain)
+	return err == nil
+}
+
+// isOwnName tells whether a domain is this host and nothing else.
+func (w *wire) isOwnName(domain string) bool {
+	a, _ := directory.ParseDomain(domain)
+	b, _ := directory.ParseDomain(w.srv.Hostname)
+	return a == b && a != "" || a == "localhost" || a == "localhost.localdomain"
+}
+
+// mayRelay says why mail for elsewhere can't be sent; nil: it can.
+func (s *session) mayRelay(to Path) error {
+	switch {
+	case s.wire.srv.Queue == nil:
+		return replyNoRemote
+	case to.Domain[0] == '[':
+		return literalFault(to.Domain)
+	case !strings.Contains(to.Domain, "."):
+		return replyShortDomain
+	case !isHostName(to.Domain):
+		return replyNoDomain
+	}
+	return nil
+}
+
+// isHostName tells whether a domain could be in the DNS. Underscores are no reason to
+// refuse it, an IP address without its brackets is.
+func isHostName(domain string) bool {
+	if !isASCII(domain) || strings.Contains(strings.ToLower(domain), "xn--") {
+		return isOrdinary(domain)
+	}
+	top := domain[strings.LastIndexByte(domain, '.')+1:]
+	return len(domain) <= 253 && strings.Trim(top, "0123456789") != ""
+}
+
+// literalFault refuses an address literal that is no other host's.
+func literalFault(domain string) error {
+	a, err := netip.ParseAddr(strings.TrimPrefix(strings.ToLower(domain[1:len(domain)-1]), "ipv6:"))
+	a = a.Unmap()
+	if err != nil || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() {
+		return replyNoDomain
+	}
+	return nil
+}
+
+// refuseRecipient answers an address that leads nowhere. The directory's advice to the
+// administrator, how to add it, would read oddly below a stranger's attempt.
+func (s *session) refuseRecipient(to Path, err error) error {
+	cause := errors.New(s.wire.address(to))
+	switch {
+	case errors.Is(err, directory.ErrNoDomain) && s.wire.device != nil:
+		return s.wire.deviceReply(replyNoRelay).because(cause)
+	case errors.Is(err, directory.ErrNoDomain):
+		return replyNoRelay.because(cause)
+	case errors.Is(err, directory.ErrNoAccount):
+		return replyNoUser.because(cause)
+	}
+	if r, ok := err.(*Reply); ok {
+		return r.because(cause)
+	}
+	return err
+}
+
+// address is a mailbox with its domain: <postmaster> has none on the wire.
+func (w *wire) address(p Path) string {
+	if p.Domain == "" && !p.IsNull() {
+		p.Domain = w.srv.Hostname
+	}
+	return p.String()
+}
