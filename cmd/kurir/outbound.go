@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -123,6 +124,24 @@ func countAttempt(m *telemetry.Metrics, kind string, took time.Duration) {
 	}
 	m.Relayed(kind, 1)
 	m.RelayTook(took)
+}
+
+// checkDevices warns of networks whose account can't be used: what comes from there is
+// taken for strangers' mail.
+func (s *site) checkDevices(ctx context.Context) {
+	for _, d := range s.cfg.Devices {
+		found, err := s.data.directory.Resolve(ctx, d.Account)
+		switch {
+		case err != nil:
+		case len(found) != 1:
+			err = errors.New("it leads to several accounts")
+		case found[0].Account.Disabled:
+			err = errors.New("it is disabled")
+		}
+		if err != nil {
+			s.log.Warn("the account of a [[device]] cannot be used, nothing is sent for its networks", "account", d.Account, "networks", d.Networks, "error", err)
+		}
+	}
 }
 
 // devices are the networks that need no login.

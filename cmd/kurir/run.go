@@ -55,6 +55,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.data.service.Forget = s.auth.Forget
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
+	s.checkDevices(ctx)
 	if s.prepare != nil {
 		if err := s.prepare(ctx, s.data); err != nil {
 			return err

@@ -92,7 +92,7 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 	}
 	a.mail.utf8 = m.utf8 || !isASCII(m.sender)
 	r := &dsn.Report{Hostname: q.o.Hostname, ID: m.id, To: m.sender, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o.Now(),
-		Recipients: recipients, Full: m.ret == "FULL" && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
+		Recipients: eachOnce(recipients), Full: m.ret == "FULL" && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
 	if f, err := r.Original(); err != nil { // the sender is told all the same
 		q.o.Log.Error("message can't be read for the report on it", "id", m.id, "file", m.file, "error", err)
 		r.Original = nil
@@ -103,6 +103,23 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 		return nil, err
 	}
 	return a, nil
+}
+
+// eachOnce leaves out repetitions: an address may lead to several accounts.
+func eachOnce(recipients []dsn.Recipient) []dsn.Recipient {
+	type key struct {
+		address string
+		action  dsn.Action
+	}
+	seen := map[key]bool{}
+	var all []dsn.Recipient
+	for _, r := range recipients {
+		if k := (key{r.Address, r.Action}); !seen[k] {
+			seen[k] = true
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // anyFailed: only a report of failure returns all of a message (RFC 3461 section 4.3).

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -191,6 +192,15 @@ func TestReportToList(t *testing.T) {
 	r.submit("list@local.test", "bob@example.net")
 	r.submit("jörg@remote.example", "bob@example.net")
 	r.run()
+	if err := r.keep("who@local.test", "x@local.test", "y@local.test"); err != nil { // both for one address
+		t.Fatal(err)
+	}
+	r.fail["x@local.test"], r.fail["y@local.test"] = ErrNoRecipient, ErrNoRecipient
+	r.now = r.now.Add(time.Minute)
+	r.run()
+	if got := r.box("who@local.test"); len(got) != 1 || strings.Count(got[0], "Final-Recipient") != 1 {
+		t.Errorf("%q", got)
+	}
 	if len(r.box("a@local.test")) != 1 || len(r.box("b@local.test")) != 1 || fmt.Sprint(r.got()) != "[jörg@remote.example]" {
 		t.Error(r.box("a@local.test"), r.box("b@local.test"), r.got())
 	}
@@ -264,6 +274,34 @@ func TestOriginal(t *testing.T) {
 			t.Errorf("%.40q: %d octets on the wire, %v, want %d", c[0], n, err, want)
 		}
 	}
+}
+
+// What other hosts get is the end of what was received, and loses a first Return-Path alone.
+func FuzzOriginal(f *testing.F) {
+	for _, s := range []string{"", "Return-Path: <a@b>\nDelivered-To: c\n d\nX: y\n", "return-path:\r\n\r\n", "Delivered-To: x\n", "Return-Path: x"} {
+		f.Add([]byte(s))
+	}
+	path := filepath.Join(f.TempDir(), "message")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := fsx.OS{}.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		n, err := localHeader(file)
+		if err != nil || n < 0 || n > int64(len(text)) {
+			t.Fatalf("%d of %d, %v", n, len(text), err)
+		}
+		if has := len(text) >= 12 && strings.EqualFold(string(text[:12]), "return-path:"); has != (n > 0) {
+			t.Errorf("%d octets of %q", n, text)
+		}
+		if n > 0 && n < int64(len(text)) && (text[n-1] != '\n' || text[n] == ' ' || text[n] == '\t') {
+			t.Errorf("cut within a field: %q", text[:n])
+		}
+	})
 }
 
 type onlyReader struct {
