@@ -92,7 +92,7 @@ func isUTF8Address(s string) bool {
 	for s != "" {
 		r, n := utf8.DecodeRuneInString(s)
 		switch {
-		case r == utf8.RuneError && n == 1, r <= ' ', r == 0x7f, r == '+', r == '=':
+		case r == utf8.RuneError && n == 1, r <= ' ', r == 0x7f, isDeceptive(r), r == '+', r == '=':
 			return false
 		case r == '\\':
 			hex, rest, ok := strings.Cut(s, "}")
@@ -111,5 +111,5 @@ func isUTF8Address(s string) bool {
 func isHexPoint(s string) bool {
 	n, err := strconv.ParseUint(s, 16, 32)
 	return err == nil && len(s) >= 2 && len(s) <= 6 && (len(s) == 2 || s[0] != '0') &&
-		n >= ' ' && n != 0x7f && utf8.ValidRune(rune(n))
+		n >= ' ' && n != 0x7f && utf8.ValidRune(rune(n)) && !isDeceptive(rune(n))
 }

@@ -62,6 +62,7 @@ var orcptTests = map[string]bool{
 	"utf-8;": false, `utf-8;\`: false, `utf-8;\x{}`: false, `utf-8;\x{F6`: false, `utf-8;\xF6}`: false, `utf-8;\x{6}`: false,
 	`utf-8;\x{0A}`: false, `utf-8;\x{7F}`: false, `utf-8;\x{D800}`: false, `utf-8;\x{110000}`: false, `utf-8;\x{00F6}`: false,
 	`utf-8;\x{+F6}`: false, `utf-8;\x{g0}`: false, `utf-8;a}\x{F6`: false,
+	"utf-8;a\u0085b": false, "utf-8;a\u2028b": false, "utf-8;\u202ea": false, `utf-8;\x{85}`: false, `utf-8;\x{202E}`: false,
 	"utf-8;a+2Bb": false, "utf-8;a=b": false, "utf-8;\xff": false, "utf-8;a\x7fb": false,
 }
 

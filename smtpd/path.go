@@ -58,6 +58,17 @@ func isASCII(s string) bool {
 	return true
 }
 
+// isText tells UTF-8 without what would fool a reader of a header or a log.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, isDeceptive)
+}
+
+// isDeceptive tells control characters, separators of lines, and marks that turn the
+// direction of the text around them (Unicode UAX 9), beyond those of ASCII.
+func isDeceptive(r rune) bool {
+	return r >= 0x80 && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0xfeff
+}
+
 // parsePath takes a path in angle brackets off the front of s. reverse allows <>,
 // otherwise <postmaster> in any case is allowed.
 func parsePath(s string, reverse bool) (p Path, rest string, err error) {
@@ -121,7 +132,7 @@ func cutLocal(s string) (local, rest string, ok bool) {
 		i++
 	}
 	local = s[:i]
-	return local, s[i:], i > 0 && i <= maxLocal && utf8.ValidString(local)
+	return local, s[i:], i > 0 && i <= maxLocal && isText(local)
 }
 
 // cutQuoted reads a Quoted-string after its first quote.
@@ -132,7 +143,7 @@ func cutQuoted(s string) (local, rest string, ok bool) {
 		switch {
 		case c == '"':
 			local = b.String()
-			return local, s[i+1:], local != "" && len(local) <= maxLocal && utf8.ValidString(local)
+			return local, s[i+1:], local != "" && len(local) <= maxLocal && isText(local)
 		case c == '\\':
 			if i++; i == len(s) || s[i] < ' ' || s[i] > '~' {
 				return "", "", false
@@ -170,7 +181,7 @@ func quoteLocal(s string) string {
 // parseDomain checks a Domain or an address literal. Labels may begin with an underscore
 // or have one: such hosts exist.
 func parseDomain(s string) (string, bool) {
-	if s == "" || len(s) > maxDomain || !utf8.ValidString(s) {
+	if s == "" || len(s) > maxDomain || !isText(s) {
 		return "", false
 	}
 	if s[0] == '[' {

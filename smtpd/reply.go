@@ -113,6 +113,7 @@ var (
 // Answers to senders, recipients and messages.
 var (
 	replyNotYours    = &Reply{553, "5.7.1", "you may not send with this sender address", nil}
+	replyNoAccount   = &Reply{525, "5.7.13", "this account can't send any more", nil}
 	replyNoUser      = &Reply{550, "5.1.1", "no such user here", nil}
 	replyNoRelay     = &Reply{550, "5.7.1", "relaying denied: that domain's mail is not received here", nil}
 	replyNoRemote    = &Reply{550, "5.7.1", "this server sends no mail to other domains", nil}
@@ -127,6 +128,7 @@ var (
 	replyTooBig      = &Reply{552, "5.3.4", "message is too big", nil}
 	replyBigHeader   = &Reply{552, "5.3.4", "header of the message is too big", nil}
 	replyHeaderCR    = &Reply{554, "5.6.0", "header of the message has a CR without LF", nil}
+	replyTwoSenders  = &Reply{554, "5.6.0", "header of the message has a second From or Sender field", nil}
 	replySmuggling   = &Reply{554, "5.6.0", "message has what others take for its end: a dot on a line whose ends are not CR LF", nil}
 	replyNUL         = &Reply{554, "5.6.0", "message has a NUL", nil}
 	replyLongText    = &Reply{554, "5.6.0", "message has a line of more than 1 MiB", nil}

@@ -151,7 +151,10 @@ func isHostName(domain string) bool {
 func literalFault(domain string) error {
 	a, err := netip.ParseAddr(strings.TrimPrefix(strings.ToLower(domain[1:len(domain)-1]), "ipv6:"))
 	a = a.Unmap()
-	if err != nil || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() {
+	if err != nil || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
+		return replyNoDomain
+	}
+	if a.Is4() && (a.As4()[0] == 0 || a.As4()[0] >= 240) { // RFC 6890: this host, reserved, broadcast
 		return replyNoDomain
 	}
 	return nil

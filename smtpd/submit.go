@@ -3,13 +3,9 @@ package smtpd
 import (
 	"bytes"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"net/textproto"
 	"strings"
 	"time"
-
-	"kurir/internal/message"
 )
 
 // maxHeader bounds the header of a submitted message, which waits in memory.
@@ -185,6 +181,9 @@ func (h *rewriter) endHeader() error {
 			if r := h.s.mayWriteAs(f.name, f.value()); r != nil {
 				return r
 			}
+			if has[f.name] && !strings.HasPrefix(f.name, "resent-") && h.s.by.role != trusted {
+				return replyTwoSenders // RFC 5322 section 3.6; programs differ in which of them they show
+			}
 		}
 		has[f.name] = true
 		out = append(out, f.raw...)
@@ -202,80 +201,4 @@ func (h *rewriter) endHeader() error {
 	h.done, h.head = true, nil
 	_, err := h.to.Write(append(out, "\r\n"...))
 	return err
-}
-
-// author is who has written a message that does not say it.
-func (s *session) author() string {
-	switch {
-	case !s.mail.From.IsNull():
-		return s.mail.From.String()
-	case s.by.account != "":
-		return s.by.account
-	}
-	return "postmaster@" + s.wire.srv.Hostname
-}
-
-// maxFrom bounds a field of senders, well below what could hide an address behind more
-// entries than are read of a field.
-const maxFrom = 16 << 10
-
-// mayWriteAs checks every address of From, Sender and their like. A field in which there
-// is no address, or something that is none, is refused: what we do not understand,
-// another program may. The administrator's own programs may write as anybody.
-func (s *session) mayWriteAs(field, value string) *Reply {
-	if s.by.role == trusted {
-		return nil
-	}
-	w := s.wire
-	if len(value) > maxFrom {
-		return notYourField(field, errors.New("field is too long"))
-	}
-	n := 0
-	for _, a := range message.ParseAddressList(value) {
-		if a.Host == "" { // begin or end of a group
-			continue
-		}
-		n++
-		address := Path{a.Mailbox, a.Host}.String()
-		ok, err := w.srv.Directory.MaySendAs(w.ctx, s.by.account, address)
-		if err != nil && replyTo(err).Code < 500 {
-			return replyTo(err)
-		}
-		if err != nil || !ok {
-			return notYourField(field, errors.Join(errors.New(address), err))
-		}
-	}
-	if ats := countAts(value); n == 0 || n != ats {
-		return notYourField(field, fmt.Errorf("%d addresses and %d @", n, ats))
-	}
-	return nil
-}
-
-// notYourField refuses a message, and names the field that is to blame.
-func notYourField(field string, cause error) *Reply {
-	text := "you may not send with the address in " + textproto.CanonicalMIMEHeaderKey(field)
-	return &Reply{553, "5.7.1", text, cause}
-}
-
-// countAts counts the @ outside quoted strings and comments (RFC 5322 section 3.2): one
-// for each address, unless there is an address that the reader of the field has skipped,
-// as behind "<a@b>" where a comma should be.
-func countAts(s string) (n int) {
-	quoted, comments := false, 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == '\\' && (quoted || comments > 0):
-			i++
-		case c == '"' && comments == 0:
-			quoted = !quoted
-		case quoted:
-		case c == '(':
-			comments++
-		case c == ')' && comments > 0:
-			comments--
-		case c == '@' && comments == 0:
-			n++
-		}
-	}
-	return n
 }

@@ -58,6 +58,9 @@ var rewriteTests = []struct{ in, want string }{
 	{"From:\r\n\r\n", "-"},
 	{"Return-Path: <x@y>\r\n\tz\r\nX: y\r\nRETURN-PATH : <>\r\n\r\n", "X: y\r\n" + stamp + "From: alice@local.test\r\n\r\n"},
 	{"Sender: bob@local.test\r\n\r\n", "-"},
+	{"From: alice@local.test\r\nX: y\r\nFrom : alice+x@local.test\r\n\r\n", "-"},
+	{"Sender: alice@local.test\r\nSENDER: alice@local.test\r\n\r\n", "-"},
+	{"From: alice@local.test <bob>\r\n\r\n", "-"},
 	{"Sender: \r\n\r\n", "-"},
 	{"Resent-From: alice@local.test, bob@local.test\r\n\r\n", "-"},
 	{"Resent-Sender : bob@local.test\r\n\r\n", "-"},
@@ -140,6 +143,10 @@ func TestLiteral(t *testing.T) {
 	}
 	w := &wire{helo: "é.example", ip: netip.MustParseAddr("192.0.2.1")}
 	if got := w.fromDomain(true); got != "é.example ([192.0.2.1])" {
+		t.Error(got)
+	}
+	w.helo = "a\u0085b.example"
+	if got := w.fromDomain(true); got != "[192.0.2.1] ([192.0.2.1])" {
 		t.Error(got)
 	}
 	if got := literal(netip.MustParseAddr("2001:db8::1")); got != "[IPv6:2001:db8::1]" {

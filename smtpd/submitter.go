@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"kurir/internal/directory"
 )
 
 // Device is a network of printers, scanners and programs that cannot log in. What comes
@@ -60,7 +62,11 @@ func (s *session) whoSends(from Path) (submitter, *Reply) {
 		account, r := s.ownerOf(from)
 		return submitter{trusted, account}, r
 	case s.account != "":
-		return submitter{user, s.account}, s.mayUse(from)
+		r := s.mayStillSend()
+		if r == nil {
+			r = s.mayUse(from)
+		}
+		return submitter{user, s.account}, r
 	}
 	if w.device != nil && !from.IsNull() {
 		if account, r := s.asDevice(from); r != nil || account != "" {
@@ -81,6 +87,20 @@ func (s *session) whoSends(from Path) (submitter, *Reply) {
 		r = replyMustAuth
 	}
 	return submitter{}, r
+}
+
+// mayStillSend refuses a user whose account was disabled or removed since the login. Who
+// inherited its address, by a catch-all, is somebody else.
+func (s *session) mayStillSend() *Reply {
+	w := s.wire
+	found, err := w.srv.Directory.Resolve(w.ctx, s.account)
+	switch {
+	case err != nil && replyTo(err).Code < 500:
+		return replyTo(err)
+	case err != nil || len(found) != 1 || found[0].Account.Address != s.account || found[0].Account.Disabled:
+		return replyNoAccount.because(err)
+	}
+	return nil
 }
 
 // mayUse refuses a sender that the account may not send as.
@@ -104,11 +124,17 @@ func (s *session) mayUse(from Path) *Reply {
 func (s *session) asDevice(from Path) (account string, r *Reply) {
 	w := s.wire
 	found, err := w.srv.Directory.Resolve(w.ctx, w.device.Account)
+	named := false
+	if err == nil && len(found) == 1 { // it is not the catch-all's that mail for a removed account would go to
+		named, err = w.srv.Directory.MaySendAs(w.ctx, found[0].Account.Address, w.device.Account)
+	}
 	switch {
 	case err != nil && replyTo(err).Code < 500:
 		return "", replyTo(err)
 	case err == nil && len(found) != 1:
 		err = errors.New("is an alias of several")
+	case err == nil && !named:
+		err = directory.ErrNoAccount
 	case err == nil && found[0].Account.Disabled:
 		err = errors.New("is disabled")
 	}

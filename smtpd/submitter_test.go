@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -79,6 +80,60 @@ func TestEarlyDevice(t *testing.T) {
 		if by, r := (&session{wire: w}).whoSends(Path{local, domain}); r != want || by.submits() != (want == nil) {
 			t.Errorf("%s: %+v, %v", from, by, r)
 		}
+	}
+}
+
+// RFC 5248 section 2.4 has 5.7.13: who was disabled or removed since the login sends no
+// more, and nobody who has got the address meanwhile is taken for that user.
+func TestUserGone(t *testing.T) {
+	s, _ := testServer(t)
+	for account, want := range map[string]int{
+		"alice@local.test": 0, "dave@local.test": 525, "removed@local.test": 525, "postmaster@local.test": 525,
+		"staff@local.test": 525, "x@removed.test": 525, "x@down.test": 451,
+	} {
+		ss := &session{wire: &wire{srv: s, run: newRun(s, Submission), ctx: t.Context()}, account: account}
+		for _, from := range []Path{{}, {"alice", "local.test"}} {
+			got := 0
+			if _, r := ss.whoSends(from); r != nil {
+				got = r.Code
+			}
+			if got != want {
+				t.Errorf("%s as <%s>: %d, want %d", account, from, got, want)
+			}
+		}
+	}
+}
+
+// A device's account that is no more does not become the one that its mail goes to now,
+// by a catch-all or because it was postmaster's.
+func TestDeviceGone(t *testing.T) {
+	s, _ := testServer(t)
+	s.Devices = []Device{{[]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, "postmaster@local.test"}}
+	w := &wire{srv: s, run: newRun(s, Inbound), ctx: t.Context(), log: s.Log}
+	w.device = w.run.deviceAt(netip.MustParseAddr("192.0.2.1"))
+	if by, r := (&session{wire: w}).whoSends(Path{"alice", "local.test"}); by.submits() || r != nil {
+		t.Errorf("%+v, %v", by, r)
+	}
+}
+
+// Whenever a client leaves before its last dot, nobody gets anything; after it, all do.
+func TestCutRemote(t *testing.T) {
+	talk := "HELO x\r\nMAIL FROM:<scanner@local.test>\r\nRCPT TO:<x@elsewhere.example>\r\nRCPT TO:<bob@local.test>\r\nDATA\r\nSubject: x\r\n\r\ntext\r\n.\r\n"
+	for n := range len(talk) + 1 {
+		serving(t, Inbound, func(t *testing.T, s *Server, st *fakeStore, dial dialer, stop func()) {
+			s.Devices = []Device{{[]netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}, "scanner@local.test"}}
+			c := dial()
+			c.say(talk[:n])
+			c.Close()
+			synctest.Wait()
+			want := 0
+			if n == len(talk) {
+				want = 2
+			}
+			if st.left() != want || st.open != 0 || st.queue.open != 0 {
+				t.Errorf("after %q: %d messages, %d staged, %d kept", talk[:n], st.left(), st.open, st.queue.open)
+			}
+		})
 	}
 }
 

@@ -43,7 +43,8 @@ func (r *Report) deliveryStatus() (text string, global bool) {
 // fields writes the group of one recipient (RFC 3464 section 2.3).
 func (rc *Recipient) fields(b *strings.Builder, global bool) {
 	if kind, addr, ok := decodeORCPT(rc.ORCPT); ok && addr != "" {
-		if plain(addr) != addr { // runs of spaces
+		// Runs of spaces; RFC 6533 section 3: what the type utf-8 is in a report in ASCII.
+		if plain(addr) != addr || !global && strings.EqualFold(kind, "utf-8") {
 			_, addr, _ = strings.Cut(rc.ORCPT, ";")
 		}
 		fmt.Fprintf(b, "Original-Recipient: %s; %s\n", shorten(kind, 64), shorten(addr, maxAddress))

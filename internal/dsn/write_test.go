@@ -127,6 +127,21 @@ func TestStatusFields(t *testing.T) {
 	}
 }
 
+// RFC 6533 section 3: in a report in ASCII an address of type utf-8 stays encoded, in one
+// in UTF-8 it is itself.
+func TestUTF8Recipient(t *testing.T) {
+	for orcpt, want := range map[string]string{
+		`utf-8;bob\x{2B}x@example.net`: `utf-8; bob\x{2B}x@example.net`, "UTF-8;bob@example.net": "UTF-8; bob@example.net",
+		`utf-8;b\x{F6}b@example.net`: "utf-8; böb@example.net",
+	} {
+		r := noUser("bob@example.net")
+		r.ORCPT = orcpt
+		if got := written(t, report(r)).status[1].Get("Original-Recipient"); got != want {
+			t.Errorf("%s: %q, want %q", orcpt, got, want)
+		}
+	}
+}
+
 // What hosts and senders say can't add fields or break the parts.
 func TestInjection(t *testing.T) {
 	evil := "x\r\nAction: delivered\r\n\r\n--kurir-boundary--\x00\u2028"
