@@ -215,7 +215,7 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 	q.takeIn(report)
 	q.mu.Unlock()
 	for _, name := range remove {
-		q.remove(name)
+		q.discard(name)
 	}
 	for _, v := range c.verdicts {
 		q.tellLog(c, v)

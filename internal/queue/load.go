@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"kurir/internal/relay"
@@ -119,7 +120,7 @@ func (q *Queue) loadDestinations(ctx context.Context, now int64) error {
 	return rs.Err()
 }
 
-// sweep removes files that no row has.
+// sweep removes files that no row has, or discards them if they are many.
 func (q *Queue) sweep() error {
 	keep := map[string]bool{}
 	for _, r := range q.rows {
@@ -129,11 +130,15 @@ func (q *Queue) sweep() error {
 	if err != nil {
 		return err
 	}
-	for _, n := range names {
-		if !keep[n] && (strings.HasPrefix(n, filePrefix) || strings.HasPrefix(n, oldPrefix)) {
-			if err := ignoreMissing(q.o.FS.Remove(q.path(n))); err != nil {
-				return err
-			}
+	names = slices.DeleteFunc(names, func(n string) bool {
+		return keep[n] || !strings.HasPrefix(n, filePrefix) && !strings.HasPrefix(n, oldPrefix)
+	})
+	for i, n := range names {
+		if i >= maxSwept && q.remover.later(n) {
+			continue
+		}
+		if err := ignoreMissing(q.o.FS.Remove(q.path(n))); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -202,3 +202,21 @@ func TestKeepFails(t *testing.T) {
 		t.Errorf("files %v", got)
 	}
 }
+
+// TestManyLeftovers: a start does not wait until all that an earlier run left is removed.
+func TestManyLeftovers(t *testing.T) {
+	r := newRig(t)
+	for i := range maxSwept + 50 {
+		if err := os.WriteFile(filepath.Join(r.dir, "queue", fmt.Sprint(filePrefix, i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.reopen()
+	names, err := os.ReadDir(filepath.Join(r.dir, "queue"))
+	if err != nil || len(names) != 50 {
+		t.Errorf("%d files left, %v", len(names), err)
+	}
+	if n := len(r.files()); n != 0 {
+		t.Errorf("%d files at last", n)
+	}
+}

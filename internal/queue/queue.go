@@ -131,6 +131,8 @@ type Queue struct {
 	limits limiter
 	wake   chan struct{}
 
+	remover remover
+
 	commands sync.Mutex // held by one of the administrator's commands; taken before mu
 	mu       sync.Mutex // guards the index; nothing waits while it is held
 	index
@@ -144,7 +146,7 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := fsx.MkdirAll(o.FS, o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	q := &Queue{o: o, wake: make(chan struct{}, 1)}
+	q := &Queue{o: o, wake: make(chan struct{}, 1), remover: remover{wake: make(chan struct{}, 1)}}
 	q.index.init(&q.o)
 	if err := q.sql.prepare(ctx, o.DB); err != nil {
 		return nil, err

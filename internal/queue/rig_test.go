@@ -280,6 +280,7 @@ func (r *rig) box(address string) (msgs []string) {
 
 // files are what the queue has on disk.
 func (r *rig) files() []string {
+	r.q.removeDiscarded(r.ctx)
 	names, _ := filepath.Glob(filepath.Join(r.dir, "queue", "*"))
 	return names
 }
@@ -296,6 +297,7 @@ func (r *rig) run() time.Time {
 			func(j *job) { todo = append(todo, func() { r.q.work(ended, r.ctx, j) }) },
 			func(c *chore) { todo = append(todo, func() { r.q.do(r.ctx, c) }) })
 		if len(todo) == 0 {
+			r.q.removeDiscarded(r.ctx)
 			if next == never {
 				return time.Time{}
 			}

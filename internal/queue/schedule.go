@@ -22,7 +22,7 @@ func (q *Queue) Run(ctx context.Context) {
 	defer cancel()
 	var workers sync.WaitGroup
 	defer workers.Wait()
-	stop := context.AfterFunc(ctx, func() {
+	context.AfterFunc(ctx, func() {
 		t := time.NewTimer(q.o.Grace)
 		defer t.Stop()
 		select {
@@ -31,8 +31,8 @@ func (q *Queue) Run(ctx context.Context) {
 		case <-work.Done():
 		}
 	})
-	defer stop()
 	workers.Go(func() { q.pruneHourly(ctx) })
+	workers.Go(func() { q.removing(ctx) })
 	for ctx.Err() == nil {
 		next := q.dispatch(
 			func(j *job) { workers.Go(func() { q.work(ctx, work, j) }) },
