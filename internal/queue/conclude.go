@@ -183,7 +183,7 @@ func (c *conclusion) about(v *verdict) string {
 
 // carryOut does in memory what has been written.
 func (q *Queue) carryOut(c *conclusion, report *arrival) {
-	var remove []string
+	var remove []removal
 	q.mu.Lock()
 	now := q.now()
 	if c.job != nil {
@@ -206,16 +206,16 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 			continue
 		}
 		if r.account != "" {
-			remove = append(remove, r.copyName())
+			remove = append(remove, removal{r.copyName(), 0}) // has another name
 		}
 		if q.drop(r) {
-			remove = append(remove, r.mail.file)
+			remove = append(remove, removal{r.mail.file, r.mail.size})
 		}
 	}
 	q.takeIn(report)
 	q.mu.Unlock()
-	for _, name := range remove {
-		q.discard(name)
+	for _, f := range remove {
+		q.discard(f.name, f.size)
 	}
 	for _, v := range c.verdicts {
 		q.tellLog(c, v)

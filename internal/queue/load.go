@@ -134,7 +134,8 @@ func (q *Queue) sweep() error {
 		return keep[n] || !strings.HasPrefix(n, filePrefix) && !strings.HasPrefix(n, oldPrefix)
 	})
 	for i, n := range names {
-		if i >= maxSwept && q.remover.later(n) {
+		if i >= maxSwept {
+			q.discard(n, 0)
 			continue
 		}
 		if err := ignoreMissing(q.o.FS.Remove(q.path(n))); err != nil {

@@ -280,9 +280,16 @@ func (r *rig) box(address string) (msgs []string) {
 
 // files are what the queue has on disk.
 func (r *rig) files() []string {
-	r.q.removeDiscarded(r.ctx)
+	r.q.removeDiscarded()
 	names, _ := filepath.Glob(filepath.Join(r.dir, "queue", "*"))
 	return names
+}
+
+// removeDiscarded does not wait for a lull.
+func (q *Queue) removeDiscarded() {
+	for name, _ := q.remover.next(time.Now().Add(lull)); name != ""; name, _ = q.remover.next(time.Now().Add(lull)) {
+		q.remove(name)
+	}
 }
 
 // run does all that is due, one thing after the other, and returns when there will be
@@ -297,7 +304,7 @@ func (r *rig) run() time.Time {
 			func(j *job) { todo = append(todo, func() { r.q.work(ended, r.ctx, j) }) },
 			func(c *chore) { todo = append(todo, func() { r.q.do(r.ctx, c) }) })
 		if len(todo) == 0 {
-			r.q.removeDiscarded(r.ctx)
+			r.q.removeDiscarded()
 			if next == never {
 				return time.Time{}
 			}
