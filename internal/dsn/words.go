@@ -188,10 +188,16 @@ func (rc *Recipient) reason() []string {
 func (r *Report) outlook(rc *Recipient, zone *time.Location) []string {
 	switch rc.kind() {
 	case failed:
-		if s := rc.status(); rc.Attempts < 2 || s[0] != '4' && rc.Code/100 != 4 && !strings.HasSuffix(s, ".4.7") {
+		s := rc.status()
+		late := strings.HasSuffix(s, ".4.7") // delivery time expired
+		if !late && (rc.Attempts < 2 || s[0] != '4' && rc.Code/100 != 4) {
 			return nil
 		}
-		return []string{fmt.Sprintf("We have tried %d times since %s, and have given up now.", rc.Attempts, when(r.Arrival, zone))}
+		often := ""
+		if rc.Attempts > 1 {
+			often = fmt.Sprintf("%d times ", rc.Attempts)
+		}
+		return []string{"We have tried " + often + "since " + when(r.Arrival, zone) + ", and have given up now."}
 	case held:
 		next := "The administrator of " + r.hostname() + " decides whether it is sent. Please do not send it again in the meantime."
 		if !rc.Until.IsZero() {

@@ -87,7 +87,7 @@ func (q *Queue) Release(ctx context.Context, s Selection) (recipients int, err e
 		}
 	})
 	if err == nil && stay > 0 {
-		err = fmt.Errorf("queue: %d recipients stay held: %s", stay, q.o.HoldRemote)
+		err = fmt.Errorf("queue: still held, %s: %s", count(stay, "recipient"), q.o.HoldRemote)
 	}
 	return n, err
 }
@@ -207,7 +207,7 @@ func (q *Queue) end(ctx context.Context, s Selection, kind string, reply relay.R
 	workers.Wait()
 	q.poke()
 	if err == nil && busy > 0 {
-		err = fmt.Errorf("%w for %d recipients, which were left alone: try again in a few minutes", ErrBusy, busy)
+		err = fmt.Errorf("%w for %s, left alone: try again in a few minutes", ErrBusy, count(busy, "recipient"))
 	}
 	return recipients, err
 }

@@ -233,7 +233,7 @@ func TestChangesWhileBusy(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		for _, f := range []func(context.Context, Selection) (int, error){r.q.Drop, r.q.Bounce} {
-			if n, err := f(r.ctx, Selection{Recipient: "b@bad.test"}); n != 0 || !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "1 recipients") {
+			if n, err := f(r.ctx, Selection{Recipient: "b@bad.test"}); n != 0 || !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "1 recipient,") {
 				t.Error(n, err)
 			}
 		}

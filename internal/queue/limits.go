@@ -116,15 +116,15 @@ func (u *usage) over(l Limits, minute int64, recipients int) string {
 	}
 	for _, c := range []struct {
 		have, limit int
-		what        string
+		what, in    string
 	}{
-		{inHour.messages + 1, l.MessagesHour, "messages an hour"},
-		{inHour.recipients + recipients, l.RecipientsHour, "recipients an hour"},
-		{inDay.messages + 1, l.MessagesDay, "messages a day"},
-		{inDay.recipients + recipients, l.RecipientsDay, "recipients a day"},
+		{inHour.messages + 1, l.MessagesHour, "message", "an hour"},
+		{inHour.recipients + recipients, l.RecipientsHour, "recipient", "an hour"},
+		{inDay.messages + 1, l.MessagesDay, "message", "a day"},
+		{inDay.recipients + recipients, l.RecipientsDay, "recipient", "a day"},
 	} {
 		if c.limit > 0 && c.have > c.limit {
-			return fmt.Sprintf("limit: more than %d %s", c.limit, c.what)
+			return fmt.Sprintf("limit: more than %s %s", count(c.limit, c.what), c.in)
 		}
 	}
 	return ""
@@ -225,7 +225,7 @@ func (q *Queue) limitNotice(w io.Writer, to string, a *arrival, local bool) erro
 	p("Date: %s\nMessage-ID: <%s@%s>\n", q.o.Now().Format(time.RFC1123Z), strings.ToLower(rand.Text()), q.o.Hostname)
 	p("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 	p("The account\n\n    %s\n\nwants to send more mail to other servers than it may:\n%s.\n\n", account, strings.TrimPrefix(a.reason, "limit: "))
-	p("What goes beyond is held, so that you can look at it. It began with\n\n    a message to %d recipients,\n    %s\n\n", a.remote, cmp.Or(a.client, "from this server"))
+	p("What goes beyond is held, so that you can look at it. It began with\n\n    a message to %s,\n    %s\n\n", count(a.remote, "recipient"), cmp.Or(a.client, "from this server"))
 	p("Mail to addresses on this server goes on.\n\n")
 	p("If the account's owner did not send this, somebody else may know the\npassword: change it first.\n\n")
 	p("See what is held:\n\n    kurir queue list --account %s --held\n\n", account)
@@ -237,6 +237,14 @@ func (q *Queue) limitNotice(w io.Writer, to string, a *arrival, local bool) erro
 	return err
 }
 
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
 // days is a duration in the words of people.
 func days(d time.Duration) string {
 	switch {
@@ -244,6 +252,8 @@ func days(d time.Duration) string {
 		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	case d >= 2*time.Hour && d%time.Hour == 0:
 		return fmt.Sprintf("%d hours", d/time.Hour)
+	case d >= time.Minute && d%time.Minute == 0:
+		return count(int(d/time.Minute), "minute")
 	}
 	return d.String()
 }

@@ -111,7 +111,7 @@ func TestAdminIsTold(t *testing.T) {
 	}
 	for _, want := range []string{"Return-Path: <>\nFrom: Mail Delivery System <MAILER-DAEMON@mx.local.test>\nTo: <postmaster@local.test>\n",
 		"Subject: Mail of eve@local.test is held: over the limit\n", "\nAuto-Submitted: auto-generated\n",
-		"than it may:\nmore than 1 messages an hour.", "    a message to 2 recipients,\n    submission from [192.0.2.1]\n",
+		"than it may:\nmore than 1 message an hour.", "    a message to 2 recipients,\n    submission from [192.0.2.1]\n",
 		"kurir queue list --account eve@local.test --held\n", "kurir queue release --account eve@local.test\n", "after 4 hours", "after 5 days"} {
 		if !strings.Contains(got[0], want) {
 			t.Errorf("no %q in %s", want, got[0])
@@ -176,7 +176,7 @@ func TestLimitHeldMail(t *testing.T) {
 	r.now = r.now.Add(4 * 24 * time.Hour)
 	r.run()
 	entries, err := r.q.List(r.ctx, Filter{Account: "EVE@local.test", State: "held"})
-	if err != nil || len(entries) != 2 || entries[0].State != "held (limit: more than 1 recipients an hour)" {
+	if err != nil || len(entries) != 2 || entries[0].State != "held (limit: more than 1 recipient an hour)" {
 		t.Fatalf("%+v, %v", entries, err)
 	}
 	if n, err := r.q.Release(r.ctx, Selection{Filter: Filter{Account: "eve@local.test"}}); n != 2 || err != nil {

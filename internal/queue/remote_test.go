@@ -224,7 +224,7 @@ func TestHoldRemote(t *testing.T) {
 	if got := r.waiting(); got != "0 local, 0 remote, 3 held" || len(r.box("b@local.test")) != 1 || len(r.got()) > 0 || len(r.box("a@local.test")) > 0 {
 		t.Error(got)
 	}
-	if n, err := r.q.Release(r.ctx, Selection{}); n != 0 || err == nil || !strings.Contains(err.Error(), "3 recipients stay held: kurir local") {
+	if n, err := r.q.Release(r.ctx, Selection{}); n != 0 || err == nil || !strings.Contains(err.Error(), "still held, 3 recipients: kurir local") {
 		t.Error(n, err)
 	}
 	entries, err := r.q.List(r.ctx, Filter{State: "held"})
