@@ -245,7 +245,7 @@ func TestOutboundPlain(t *testing.T) {
 		"Subject:", "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\nSubject:", 1))
 	contains(t, p.gets(t, 1)[0].text, "Subject: 8 bit\r\n", "\r\nGr=C3=BC=C3=9Fe =3D\r\n.\r\n", "Content-Transfer-Encoding: quoted-printable\r\n")
 	m.sendsWith("<"+alice+"> SMTPUTF8", []string{"<you@grün.test>"}, letter(alice, "you@grün.test", "by name", "Hello")) // the header has UTF-8 too
-	contains(t, m.arrived(alice, "by name", "Action: failed"), "Status: 5.6.7")
+	contains(t, m.arrived(alice, "by name", "Action: failed"), "Status: 5.6.9")
 	m.sendsWith("<"+alice+"> SMTPUTF8", []string{"<you@grün.test>"}, letter(alice, "you@xn--grn-ioa.test", "by another name", "Hello"))
 	if to := addresses(p.gets(t, 2)[1].to); to[0] != "you@xn--grn-ioa.test" {
 		t.Errorf("it went to %s", to)
@@ -296,7 +296,7 @@ func TestOutboundDNS(t *testing.T) {
 		t.Error(err)
 	}
 	m.dns.Mend(bad...)
-	p.gets(t, 2 + len(bad))
+	p.gets(t, 2+len(bad))
 	m.empty(patience)
 	health(t, m)
 }

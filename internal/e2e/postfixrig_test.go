@@ -123,7 +123,6 @@ virtual_mailbox_maps = inline:{ { carol@postfix.test = carol/ }, { dave@postfix.
 virtual_uid_maps = static:%[4]d
 virtual_gid_maps = static:%[4]d
 virtual_mailbox_limit = 0
-message_size_limit = 30000000
 transport_maps = inline:{ { local.test = smtp:[%[5]s]:%[6]s } }
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_recipient_access inline:{ { slow@postfix.test = 450 4.7.1 come back later } }

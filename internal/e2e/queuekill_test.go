@@ -291,6 +291,7 @@ func TestQueueKill(t *testing.T) {
 	if l.book.next == 0 {
 		t.Error("nothing was done")
 	}
+	t.Logf("%d times the log says that a message may have arrived", strings.Count(l.logs.String()+l.m.run.out.String(), "may have arrived"))
 }
 
 // TestQueueStop stops the server, as for an upgrade, in the same way: nothing is lost, and

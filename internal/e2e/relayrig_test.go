@@ -243,7 +243,7 @@ func (m *mailer) login(account string) (submission, error) {
 }
 
 // queuedAs finds the message's id in the reply to its content.
-var queuedAs = regexp.MustCompile(`queued as (\S+)`)
+var queuedAs = regexp.MustCompile(`queued as ([\w-]+)`)
 
 // submit hands over a message. MAIL and RCPT come with their parameters, as in
 // "<alice@local.test> RET=HDRS". It returns the id under which the message is queued, ""
