@@ -31,7 +31,6 @@ type attempt struct {
 	content  *content
 	chunk    int   // recipients that a host takes at once, as it turned out; 0: unknown
 	ownFault error // of BeforeDot
-	mended   map[string]bool
 }
 
 // run goes on until all recipients have an outcome.
@@ -105,6 +104,9 @@ func (a *attempt) session(ctx context.Context) (*session, *verdict) {
 			a.reached = true
 			return s, nil
 		}
+		if ctx.Err() != nil { // which says nothing about the host
+			return nil, a.or(ctx, &verdict{peer: f.peer})
+		}
 		if v := a.fault(c, f); v != nil {
 			return nil, a.or(ctx, v)
 		}
@@ -143,7 +145,7 @@ func (a *attempt) fault(c candidate, f *fault) *verdict {
 		a.lacking++
 		a.reached = true
 	case untrusted:
-		if a.m.RequireTLS && !a.way.policy.demandsTLS() {
+		if a.m.RequireTLS && !a.way.policy.demandsTLS() && !passing(f.err) {
 			a.lacking++
 		}
 		a.reached = true

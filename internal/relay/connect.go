@@ -39,16 +39,20 @@ func (r *Relay) connect(ctx context.Context, c candidate, p policy, requireTLS b
 		n.mode = TLSStartTLS
 	}
 	s, f := n.open(ctx)
-	if f != nil && f.kind == tlsFailed {
-		if n.demanded() {
-			f.kind = untrusted
-			return nil, f
-		}
-		r.log().Debug("relay: once more without TLS", "host", c.host, "address", c.addr, "error", f.err)
-		n.mode = TLSNone
-		if s, f = n.open(ctx); s != nil {
-			s.fellBack = true
-		}
+	if f == nil || f.kind != tlsFailed {
+		return s, f
+	}
+	if n.demanded() {
+		f.kind = untrusted
+		return nil, f
+	}
+	if ctx.Err() != nil {
+		return nil, f
+	}
+	r.log().Debug("relay: once more without TLS", "host", c.host, "address", c.addr, "error", f.err)
+	n.mode = TLSNone
+	if s, f = n.open(ctx); s != nil {
+		s.fellBack = true
 	}
 	return s, f
 }
@@ -187,6 +191,12 @@ func (n *negotiation) broken(err error) *fault {
 		return &fault{kind: refused, peer: n.peer, reply: v.reply, err: err}
 	}
 	return n.fault(unreached, "4.4.2", err, "%s cannot be used: %v.", n.peer.show(), err)
+}
+
+// passing tells whether TLS failed for a reason that may be gone a moment later.
+func passing(err error) bool {
+	reply, ok := errors.AsType[*smtpclient.Reply](err)
+	return ok && reply.Temporary() || errors.Is(err, smtpclient.ErrClosed) || errors.Is(err, smtpclient.ErrTimeout)
 }
 
 // dial connects to an address.

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"kurir/internal/smtpclient"
 )
@@ -30,31 +31,41 @@ func (a *attempt) converse(ctx context.Context, s *session) {
 		if a.elsewhere(ctx, s, o, err) {
 			return
 		}
-		s.kept = false
 		if err != nil && !a.correct(s, t, batch, err) {
 			a.broken(ctx, s, batch, o, err)
 			return
 		}
 		if err == nil {
 			a.judge(s, batch, o)
+			s.served = true
 		}
+	}
+	a.again(s)
+}
+
+// again has the host of s tried before all others: it has taken mail, though it may have
+// had enough of this connection.
+func (a *attempt) again(s *session) {
+	if a.search != nil {
+		a.search.back(s.candidate, a.r.findBy())
 	}
 }
 
 // elsewhere tells whether the message should go over another connection, as this one has
-// come to nothing before MAIL was answered well: it had waited too long, or the host is
-// one that has no use for us.
+// come to nothing before MAIL was answered well: the host has had enough of it, or is one
+// that has no use for us.
 func (a *attempt) elsewhere(ctx context.Context, s *session, o *smtpclient.Outcome, err error) bool {
 	b, lost := errors.AsType[*smtpclient.Broken](err)
 	lost = lost && b.Stage == smtpclient.Mail && o.Mail.Code == 0
 	if ctx.Err() != nil || a.ownFault != nil {
 		return false
 	}
-	if s.kept { // it may be that the host has had enough of this connection
-		if lost || o.Mail.Temporary() || o.Mail.Code == 503 {
+	if s.served {
+		if lost || o.Mail.Temporary() || o.Mail.Code == 503 || o.Mail.Refused() && !s.conn.Usable() {
 			a.log.Debug("relay: a connection that was kept is of no more use", "host", s.peer.Host, "reply", o.Mail.Error(), "error", err)
 			a.fresh = true
 			s.most = s.sent
+			a.again(s)
 			return true
 		}
 		return false
@@ -93,26 +104,21 @@ func (a *attempt) correct(s *session, t *smtpclient.Transaction, batch []int, er
 		}
 		return mended
 	case "ENVID":
+		mended := t.EnvID+t.Ret != ""
 		t.EnvID, t.Ret = "", ""
-		return a.once(e.Field)
-	default: // ORCPT and NOTIFY
-		for _, i := range batch {
-			a.to[i].ORCPT = ""
+		return mended
+	case "ORCPT":
+		mended := false
+		for k, i := range batch {
+			if r := t.To[k]; r.ORCPT+r.Notify == e.Value {
+				mended = mended || a.to[i].ORCPT != ""
+				a.to[i].ORCPT = ""
+			}
 		}
-		return a.once(e.Field)
-	}
-	return true
-}
-
-// once tells whether that field is mended for the first time.
-func (a *attempt) once(field string) bool {
-	if a.mended[field] {
+		return mended
+	default:
 		return false
 	}
-	if a.mended == nil {
-		a.mended = map[string]bool{}
-	}
-	a.mended[field] = true
 	return true
 }
 
@@ -125,6 +131,10 @@ func (a *attempt) judge(s *session, batch []int, o *smtpclient.Outcome) {
 		end = &o.Mail
 	case end.Code == 0:
 		end = &o.Data
+	}
+	if v := a.admin(s, &o.Mail); v != nil {
+		a.settleAll(v)
+		return
 	}
 	accepted := 0
 	for k := range batch {
@@ -143,20 +153,18 @@ func (a *attempt) judge(s *session, batch []int, o *smtpclient.Outcome) {
 			a.settleBy(i, s, r)
 		}
 	}
-	if o.Mail.Refused() {
-		a.whole = a.admin(s, &o.Mail) != nil && len(a.pending(len(a.to))) == 0
-	}
 }
 
 // tooMany tells whether a recipient was refused because there were enough before it.
-// Status x.5.3 says so; 452 does if no status says something else, and 552 was the code
-// of old (RFC 5321 section 4.5.3.1.10).
+// Status x.5.3 says so; 452 does if no status says something else, and so does 552, the
+// code of old (RFC 5321 section 4.5.3.1.10).
 func tooMany(r *smtpclient.Reply) bool {
-	if len(r.Status) > 2 && r.Status[1:] == ".5.3" {
-		return true
-	}
-	return r.Code == 452 && r.Status == "4.0.0"
+	return limited(r) || r.Code == 452 && r.Status == "4.0.0" || r.Code == 552 && r.Status == "5.0.0"
 }
+
+// limited tells whether a reply's status says that there are too many recipients (RFC 3463
+// section 3.6).
+func limited(r *smtpclient.Reply) bool { return strings.HasSuffix(r.Status, ".5.3") }
 
 // settleBy settles a recipient by a reply.
 func (a *attempt) settleBy(i int, s *session, r *smtpclient.Reply) {
@@ -166,7 +174,7 @@ func (a *attempt) settleBy(i int, s *session, r *smtpclient.Reply) {
 	}
 	v := said(r, s.peer)
 	switch {
-	case r.Permanent() && (tooMany(r) || s.fellBack && r.Code == 530):
+	case r.Permanent() && (limited(r) || s.fellBack && r.Code == 530):
 		v.deferred() // 530 without TLS is about TLS (RFC 3207 section 4), which may work again
 	case !r.Positive() && !r.Refused():
 		v.reply = Reply{Status: "4.5.0", Text: sentence(s.peer.show() + " gave no answer that makes sense")}
@@ -191,7 +199,7 @@ func (a *attempt) admin(s *session, r *smtpclient.Reply) *verdict {
 func (a *attempt) broken(ctx context.Context, s *session, batch []int, o *smtpclient.Outcome, err error) {
 	v := a.or(ctx, s.lost(err))
 	switch {
-	case a.ownFault != nil:
+	case a.ownFault != nil && ctx.Err() == nil:
 		v.reply = Reply{Status: "4.3.0", Text: sentence("this server could not write down that the message is being sent: " + a.ownFault.Error())}
 	case errors.Is(err, smtpclient.ErrSource):
 		v = unreadable(s, err)

@@ -24,7 +24,7 @@ func (l *idle) take(fits func(*session) bool) *session {
 		if fits(s) {
 			s.timer.Stop()
 			l.waiting = slices.Delete(l.waiting, i, i+1)
-			s.kept = true
+			s.served = true
 			return s
 		}
 	}

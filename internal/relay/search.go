@@ -49,6 +49,11 @@ func (s *search) next(now time.Time) (c candidate, last, ok bool) {
 	return c, len(s.left) == 0, true
 }
 
+// back has a candidate tried next, and a new deadline for all.
+func (s *search) back(c candidate, deadline time.Time) {
+	s.left, s.deadline = slices.Insert(s.left, 0, c), deadline
+}
+
 // unreachable notes that the system knows no way to addresses like a.
 func (s *search) unreachable(a netip.Addr) {
 	if a.Is4() {
@@ -90,7 +95,7 @@ func (r *Relay) search(hosts []dnsutil.RouteHost, port uint16) *search {
 			more = more || six || four
 		}
 	}
-	s := &search{deadline: r.now().Add(or(r.FindTimeout, 3*time.Minute))}
+	s := &search{deadline: r.findBy()}
 	for i, h := range hosts {
 		for _, a := range append(to[i].six, to[i].four...) {
 			s.left = append(s.left, candidate{h.Name, netip.AddrPortFrom(a, port)})
@@ -99,6 +104,9 @@ func (r *Relay) search(hosts []dnsutil.RouteHost, port uint16) *search {
 	r.ailing.last(s.left, r.now())
 	return s
 }
+
+// findBy is until when a host is to be found, from now on.
+func (r *Relay) findBy() time.Time { return r.now().Add(or(r.FindTimeout, 3*time.Minute)) }
 
 // Bounds of what is remembered of addresses that could not be reached.
 const (

@@ -17,7 +17,7 @@ type session struct {
 	name       string // of the way that it was used for last
 	requireTLS bool   // what RFC 8689 asks for is there
 	fellBack   bool   // TLS failed, so there is none
-	kept       bool   // it has waited since its last message
+	served     bool   // a message went over it already, or it has waited for one
 	sent       int    // transactions
 	most       int    // transactions that the host takes; 0: it does not say
 	recipients int    // of one transaction
