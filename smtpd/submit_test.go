@@ -134,20 +134,23 @@ func TestLiteral(t *testing.T) {
 	for helo, want := range map[string]string{
 		"mail.example": "mail.example ([192.0.2.1])", "[192.0.2.9]": "[192.0.2.9] ([192.0.2.1])",
 		"bad(name": "[192.0.2.1] ([192.0.2.1])", "-x": "[192.0.2.1] ([192.0.2.1])",
-		"é.example": "[192.0.2.1] ([192.0.2.1])",
+		"é.example": "xn--9ca.example ([192.0.2.1])", "a\u0085b.example": "[192.0.2.1] ([192.0.2.1])",
 	} {
 		w := &wire{helo: helo, ip: netip.MustParseAddr("192.0.2.1")}
-		if got := w.fromDomain(false); got != want {
+		if got := w.fromDomain(); got != want {
 			t.Errorf("%q: %q", helo, got)
 		}
 	}
-	w := &wire{helo: "é.example", ip: netip.MustParseAddr("192.0.2.1")}
-	if got := w.fromDomain(true); got != "é.example ([192.0.2.1])" {
-		t.Error(got)
-	}
-	w.helo = "a\u0085b.example"
-	if got := w.fromDomain(true); got != "[192.0.2.1] ([192.0.2.1])" {
-		t.Error(got)
+	for to, want := range map[Path]string{
+		{"you", "grün.example"}:    "you@xn--grn-ioa.example",
+		{"dür", "grün.example"}:    "dür@grün.example",
+		{"you", "plain.Example"}:   "you@plain.Example",
+		{"you", "[192.0.2.1]"}:     "you@[192.0.2.1]",
+		{"you", "a\u0085.example"}: "you@a\u0085.example",
+	} {
+		if got := inASCII(to).String(); got != want {
+			t.Errorf("%v: %q", to, got)
+		}
 	}
 	if got := literal(netip.MustParseAddr("2001:db8::1")); got != "[IPv6:2001:db8::1]" {
 		t.Error(got)

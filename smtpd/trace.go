@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"kurir/internal/directory"
 )
 
 // randomID is a short name for a session.
@@ -31,7 +33,8 @@ func (s *session) final() []byte {
 }
 
 // received makes the Received field (RFC 5321 section 4.4). "for" names a recipient only
-// if there is no other to hide. Where a message has come from no other host there is no
+// if there is no other to hide. Domains are in ASCII, lest a message that needs no SMTPUTF8
+// of the next host comes to need it here. Where a message has come from no other host there is no
 // "from", and no protocol.
 func (s *session) received() []byte {
 	w := s.wire
@@ -39,10 +42,10 @@ func (s *session) received() []byte {
 	if s.by.role == trusted {
 		b = fmt.Appendf(b, "by %s id %s", w.srv.Hostname, s.messageID())
 	} else {
-		b = fmt.Appendf(b, "from %s\r\n\tby %s with %s id %s", w.fromDomain(s.mail.UTF8), w.srv.Hostname, s.protocol(), s.messageID())
+		b = fmt.Appendf(b, "from %s\r\n\tby %s with %s id %s", w.fromDomain(), w.srv.Hostname, s.protocol(), s.messageID())
 	}
 	if len(s.recipients) == 1 {
-		b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(s.recipients[0].To))
+		b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(inASCII(s.recipients[0].To)))
 	}
 	if w.tls != nil { // RFC 8314 section 4.3
 		b = fmt.Appendf(b, "\r\n\ttls %s", tls.CipherSuiteName(w.tls.ConnectionState().CipherSuite))
@@ -70,14 +73,27 @@ func (s *session) protocol() string {
 }
 
 // fromDomain is the Extended-Domain: the name the client gave, if it is one, and its
-// address. The name is not looked up. One that is not ASCII has no place in the header of
-// a message without SMTPUTF8 (RFC 6531 section 3.7.3).
-func (w *wire) fromDomain(utf8 bool) string {
+// address. The name is not looked up.
+func (w *wire) fromDomain() string {
 	ip := literal(w.ip)
-	if name, ok := parseDomain(w.helo); ok && (utf8 || isASCII(name)) {
-		return name + " (" + ip + ")"
+	if name, ok := parseDomain(w.helo); ok {
+		if p := inASCII(Path{"x", name}); p.ASCII() {
+			return p.Domain + " (" + ip + ")"
+		}
 	}
 	return ip + " (" + ip + ")"
+}
+
+// inASCII is a path with its domain in A-labels, if all of it can be written in ASCII so;
+// else it is as it was.
+func inASCII(p Path) Path {
+	if p.ASCII() || !isASCII(p.Local) {
+		return p
+	}
+	if domain, err := directory.ParseDomain(p.Domain); err == nil {
+		p.Domain = domain
+	}
+	return p
 }
 
 // literal writes an address literal (RFC 5321 section 4.1.3).

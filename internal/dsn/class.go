@@ -66,6 +66,7 @@ var classes = []struct{ detail, why, advice string }{
 	{"5.3", "The message went to more recipients at once than the recipient's mail server allows.", "Please send it to fewer at a time."},
 	{"5.", "The two mail servers did not understand each other.", adviceAdmin},
 	{"6.3", "The message has characters that the recipient's mail server can't take, and it could not be changed without loss.", "Please send it again in a simpler form, for example as plain text, or not signed."},
+	{"6.9", "The recipient's mail server can't take a subject or names with letters beyond the English ones in the way that the message has them.", "Please send it again with English letters in the subject and in names."}, // RFC 6531 section 3.5
 	{"6.7", "The recipient's mail server can't take addresses or headers with letters beyond the English ones.", "Please use an address that has only English letters, if the recipient has one."},
 	{"6.", "The recipient's mail server can't take a message of this form.", "Please send it again in a simpler form, for example as plain text without attachments."},
 	{"7.8", "The next mail server did not accept our password.", adviceAdmin},

@@ -50,6 +50,12 @@ func plainWords(t *testing.T, report string) string {
 	return words
 }
 
+// nextHop is a server and the Postfix that it sends to.
+type nextHop struct {
+	*mailer
+	p *postfix
+}
+
 // TestPostfixNextHop sends to a Postfix found by its MX, as most of the world's mail
 // servers are: what goes through, what it refuses, and what the sender hears.
 func TestPostfixNextHop(t *testing.T) {
@@ -57,93 +63,99 @@ func TestPostfixNextHop(t *testing.T) {
 	needPostfix(t)
 	address := ownAddress(t)
 	m := newMailer(t, setup{zone: postfixZone(address), relay: append(soon, `delay_notice = "1m"`, `give_up = "75s"`)})
-	p := newPostfix(t, address, "mx.postfix.test", m.at(smtpPort), "message_size_limit = 100000")
-
+	h := &nextHop{m, newPostfix(t, address, "mx.postfix.test", m.at(smtpPort), "message_size_limit = 100000")}
 	// Its reports come last: the configuration knows no shorter times.
 	waiting := m.sends(alice, letter(alice, "slow@postfix.test", "slowly", "Hello"), "slow@postfix.test")
+	for _, sub := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"delivered over TLS", h.delivered}, {"many at once", h.many}, {"UTF-8 addresses", h.utf8}, {"here and there", h.mixed},
+		{"no such user", h.nobody}, {"too big", h.tooBig}, {"delivered, as wished", h.success},
+		{"waits", func(t *testing.T) { h.waits(t, waiting) }},
+	} {
+		t.Run(sub.name, func(t *testing.T) {
+			h.mailer.within(t)
+			h.p.within(t)
+			sub.test(t)
+		})
+	}
+}
 
-	t.Run("delivered over TLS", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		text := letter(alice, "carol@postfix.test", "first", "Hello", ".", "..", "Grüße")
-		id := m.sends(alice, text, "carol@postfix.test")
-		got := p.arrived("carol", "Subject: first\n")
-		contains(t, got, "TLSv1.3", "Hello\n.\n..\nGrüße\n", "Return-Path: <"+alice+">")
-		if n := strings.Count(got, "\nReturn-Path:"); n != 0 || strings.Contains(got, "\nDelivered-To: alice") {
-			t.Errorf("it has trace fields of a delivery here:\n%s", got)
-		}
-		contains(t, m.kurir("", "queue", "show", id), alice, "carol@postfix.test", "mx.postfix.test", address, "TLS 1.3", "250")
-	})
-	t.Run("many, and one connection", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		before := strings.Count(p.log(), ": connect from")
-		c, err := m.login(alice)
-		ok(t, "login", err)
-		defer c.Close()
-		for i := range 20 {
-			_, err := c.submit("<"+alice+">", []string{"<carol@postfix.test>", "<dave@postfix.test>"}, letter(alice, "carol@postfix.test", fmt.Sprintf("many %d.", i), "Hello"))
-			ok(t, "submission", err)
-		}
-		for i := range 20 {
-			p.arrived("carol", fmt.Sprintf("Subject: many %d.\n", i))
-			p.arrived("dave", fmt.Sprintf("Subject: many %d.\n", i))
-		}
-		if n := strings.Count(p.log(), ": connect from") - before; n > 20 {
-			t.Errorf("%d connections for 20 messages", n)
-		}
-	})
-	t.Run("UTF-8 addresses", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		m.sendsWith("<"+alice+"> SMTPUTF8 BODY=8BITMIME", []string{"<grün@postfix.test>"}, letter(alice, "grün@postfix.test", "Grüße", "Hallo"))
-		p.arrived("green", "To: grün@postfix.test\n", "Subject: Grüße\n")
-	})
-	t.Run("here and there", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		m.sends(alice, letter(alice, bob, "mixed", "Hello"), bob, "carol@postfix.test")
-		m.find(bob, "mixed")
-		p.arrived("carol", "Subject: mixed\n")
-	})
-	t.Run("no such user", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		m.sends(alice, letter(alice, "nobody@postfix.test", "to nobody", "Hello"), "nobody@postfix.test", "carol@postfix.test")
-		p.arrived("carol", "Subject: to nobody\n")
-		report := m.arrived(alice, "to nobody", "Action: failed")
-		contains(t, plainWords(t, report), "to nobody", "nobody@postfix.test", "mx.postfix.test", "550 5.1.1")
-		contains(t, report, "Return-Path: <>", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1", "Remote-MTA: dns; mx.postfix.test", "Auto-Submitted: auto-replied")
-		if strings.Contains(report, "Final-Recipient: rfc822; carol@postfix.test") {
-			t.Error("it speaks of carol, who has the message")
-		}
-	})
-	t.Run("too big", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		m.sends(alice, letter(alice, "carol@postfix.test", "too big", strings.Repeat("0123456789\r\n", 20000)), "carol@postfix.test")
-		contains(t, m.arrived(alice, "too big", "Action: failed"), "Status: 5.3.4")
-	})
-	t.Run("delivered, as wished", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		m.sendsWith("<"+alice+"> RET=HDRS ENVID=our+2Benvelope", []string{"<carol@postfix.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;C.Arol@postfix.test"},
-			letter(alice, "carol@postfix.test", "tell me", "Hello"))
-		contains(t, m.arrived(alice, "Action: delivered"), "Original-Envelope-Id: our+envelope", "C.Arol@postfix.test", "mx.postfix.test")
-	})
-	t.Run("waits", func(t *testing.T) {
-		m.within(t)
-		p.within(t)
-		late := m.arrived(alice, "slowly", "Action: delayed")
-		contains(t, plainWords(t, late), "slowly", "slow@postfix.test", "come back later")
-		contains(t, late, "Will-Retry-Until: ", "Status: 4.7.1")
-		contains(t, plainWords(t, m.arrived(alice, "slowly", "Action: failed")), "slow@postfix.test", "come back later")
-		m.empty(patience)
-		shown := m.kurir("", "queue", "show", waiting)
-		if n := strings.Count(shown, "come back later"); n < 3 {
-			t.Errorf("queue show has %d of its attempts:\n%s", n, shown)
-		}
-	})
+func (h *nextHop) delivered(t *testing.T) {
+	text := letter(alice, "carol@postfix.test", "first", "Hello", ".", "..", "Grüße")
+	id := h.sends(alice, text, "carol@postfix.test")
+	got := h.p.arrived("carol", "Subject: first\n")
+	contains(t, got, "TLSv1.3", "Hello\n.\n..\nGrüße\n", "Return-Path: <"+alice+">")
+	if strings.Contains(got, "\nReturn-Path:") || strings.Contains(got, "\nDelivered-To: alice") {
+		t.Errorf("it has trace fields of a delivery here:\n%s", got)
+	}
+	contains(t, h.kurir("", "queue", "show", id), alice, "carol@postfix.test", "mx.postfix.test", h.p.address, "TLS 1.3", "250")
+}
+
+// many messages to one host take few connections.
+func (h *nextHop) many(t *testing.T) {
+	before := strings.Count(h.p.log(), ": connect from")
+	c, err := h.login(alice)
+	ok(t, "login", err)
+	defer c.Close()
+	const count = 20
+	for i := range count {
+		_, err := c.submit("<"+alice+">", []string{"<carol@postfix.test>", "<dave@postfix.test>"}, letter(alice, "carol@postfix.test", fmt.Sprintf("many %d.", i), "Hello"))
+		ok(t, "submission", err)
+	}
+	for i := range count {
+		h.p.arrived("carol", fmt.Sprintf("Subject: many %d.\n", i))
+		h.p.arrived("dave", fmt.Sprintf("Subject: many %d.\n", i))
+	}
+	if n := strings.Count(h.p.log(), ": connect from") - before; n > count/2 {
+		t.Errorf("%d connections for %d messages", n, count)
+	}
+}
+
+func (h *nextHop) utf8(*testing.T) {
+	h.sendsWith("<"+alice+"> SMTPUTF8 BODY=8BITMIME", []string{"<grün@postfix.test>"}, letter(alice, "grün@postfix.test", "Grüße", "Hallo"))
+	h.p.arrived("green", "To: grün@postfix.test\n", "Subject: Grüße\n")
+}
+
+func (h *nextHop) mixed(*testing.T) {
+	h.sends(alice, letter(alice, bob, "mixed", "Hello"), bob, "carol@postfix.test")
+	h.find(bob, "mixed")
+	h.p.arrived("carol", "Subject: mixed\n")
+}
+
+func (h *nextHop) nobody(t *testing.T) {
+	h.sends(alice, letter(alice, "nobody@postfix.test", "to nobody", "Hello"), "nobody@postfix.test", "carol@postfix.test")
+	h.p.arrived("carol", "Subject: to nobody\n")
+	report := h.arrived(alice, "to nobody", "Action: failed")
+	contains(t, plainWords(t, report), "to nobody", "nobody@postfix.test", "mx.postfix.test", "550 5.1.1")
+	contains(t, report, "Return-Path: <>", "Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1", "Remote-MTA: dns; mx.postfix.test", "Auto-Submitted: auto-replied")
+	if strings.Contains(report, "Final-Recipient: rfc822; carol@postfix.test") {
+		t.Error("it speaks of carol, who has the message")
+	}
+}
+
+func (h *nextHop) tooBig(t *testing.T) {
+	h.sends(alice, letter(alice, "carol@postfix.test", "too big", strings.Repeat("0123456789\r\n", 20000)), "carol@postfix.test")
+	contains(t, h.arrived(alice, "too big", "Action: failed"), "Status: 5.3.4")
+}
+
+func (h *nextHop) success(t *testing.T) {
+	h.sendsWith("<"+alice+"> RET=HDRS ENVID=our+2Benvelope", []string{"<carol@postfix.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;C.Arol@postfix.test"},
+		letter(alice, "carol@postfix.test", "tell me", "Hello"))
+	contains(t, h.arrived(alice, "Action: delivered"), "Original-Envelope-Id: our+envelope", "C.Arol@postfix.test", "mx.postfix.test")
+}
+
+func (h *nextHop) waits(t *testing.T, id string) {
+	late := h.arrived(alice, "slowly", "Action: delayed")
+	contains(t, plainWords(t, late), "slowly", "slow@postfix.test", "come back later")
+	contains(t, late, "Will-Retry-Until: ", "Status: 4.7.1")
+	contains(t, plainWords(t, h.arrived(alice, "slowly", "Action: failed")), "slow@postfix.test", "come back later")
+	h.empty(patience)
+	shown := h.kurir("", "queue", "show", id)
+	if n := strings.Count(shown, "come back later"); n < 3 {
+		t.Errorf("queue show has %d of its attempts:\n%s", n, shown)
+	}
 }
 
 // TestPostfixSmarthost gives all mail to a provider's server with a password, after its

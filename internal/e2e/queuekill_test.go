@@ -88,67 +88,75 @@ type arrivals struct {
 	id    string // in the server's log
 }
 
+// copies is what has come, by subject and recipient.
+type copies map[string]map[string]*arrivals
+
+// note notes an arrival, and returns what is wrong with it.
+func (b *letterbook) note(c copies, text, to string) (faults []string) {
+	f, id := subjectOf.FindStringSubmatch(text), receivedAs.FindStringSubmatch(text)
+	if f == nil || id == nil {
+		return []string{"something else has come: " + clip(text)}
+	}
+	if c[f[1]] == nil {
+		c[f[1]] = map[string]*arrivals{}
+	}
+	a := c[f[1]][to]
+	if a == nil {
+		a = &arrivals{id: strings.TrimRight(id[1], ";")}
+		c[f[1]][to] = a
+	}
+	a.count++
+	if h := b.all[f[1]]; h == nil || checkTraced([]byte(text), h.text) != nil {
+		return []string{"not as it was sent: " + clip(text)}
+	}
+	return nil
+}
+
 // audit compares what was promised with what has come, once nothing waits any more. logs
 // are those of all runs.
 func (b *letterbook) audit(m *mailer, peers []*peer, logs string) (faults []string) {
-	got := map[string]map[string]*arrivals{} // by subject and recipient
-	note := func(text, to string) {
-		f, id := subjectOf.FindStringSubmatch(text), receivedAs.FindStringSubmatch(text)
-		if f == nil || id == nil {
-			faults = append(faults, "something else has come: "+clip(text))
-			return
-		}
-		if got[f[1]] == nil {
-			got[f[1]] = map[string]*arrivals{}
-		}
-		a := got[f[1]][to]
-		if a == nil {
-			a = &arrivals{id: strings.TrimRight(id[1], ";")}
-			got[f[1]][to] = a
-		}
-		a.count++
-		if h := b.all[f[1]]; h == nil || checkTraced([]byte(text), h.text) != nil {
-			faults = append(faults, "not as it was sent: "+clip(text))
-		}
-	}
+	m.t.Helper()
+	c := copies{}
 	for _, p := range peers {
 		for _, t := range p.messages() {
 			for _, to := range addresses(t.to) {
-				note(t.text, to)
+				faults = append(faults, b.note(c, t.text, to)...)
 			}
 		}
 	}
 	for _, f := range m.mailboxOf(bob, "INBOX").messages {
-		note(string(f.body), bob)
+		faults = append(faults, b.note(c, string(f.body), bob)...)
 	}
 	for subject, h := range b.all {
-		came := 0
-		for _, to := range h.to {
-			a := got[subject][to]
-			if a == nil {
-				if h.promised {
-					faults = append(faults, fmt.Sprintf("%s was promised, but did not reach %s", subject, to))
-				}
-				continue
-			}
-			came++
-			if a.count > 1 && (to == bob || !uncertain(logs, a.id)) {
-				faults = append(faults, fmt.Sprintf("%s (%s) reached %s %d times, and the log does not say that this may be", subject, a.id, to, a.count))
-			}
+		faults = append(faults, h.audit(subject, c[subject], logs)...)
+	}
+	return faults
+}
+
+// audit compares what was promised for one message with its copies. Those for others go
+// all or none; bob, who is here, has his before anything is promised.
+func (h *handed) audit(subject string, came map[string]*arrivals, logs string) (faults []string) {
+	remote, sent := 0, 0
+	for _, to := range h.to {
+		a := came[to]
+		if to != bob {
+			remote++
 		}
-		remote := len(h.to)
-		if h.to[remote-1] == bob {
-			remote--
+		if a != nil && to != bob {
+			sent++
 		}
-		if got[subject][bob] != nil {
-			came--
+		switch {
+		case a == nil && h.promised:
+			faults = append(faults, fmt.Sprintf("%s was promised, but did not reach %s", subject, to))
+		case a != nil && a.count > 1 && (to == bob || !uncertain(logs, a.id)):
+			faults = append(faults, fmt.Sprintf("%s (%s) reached %s %d times, and the log does not say that this may be", subject, a.id, to, a.count))
 		}
-		if came != 0 && came != remote {
-			faults = append(faults, fmt.Sprintf("%s reached %d of %d recipients elsewhere", subject, came, remote))
-		}
-		if h.refused && came != 0 {
-			faults = append(faults, fmt.Sprintf("%s was refused and sent", subject))
-		}
+	}
+	if sent != 0 && sent != remote {
+		faults = append(faults, fmt.Sprintf("%s reached %d of %d recipients elsewhere", subject, sent, remote))
+	}
+	if h.refused && sent != 0 {
+		faults = append(faults, fmt.Sprintf("%s was refused and sent", subject))
 	}
 	return faults
 }

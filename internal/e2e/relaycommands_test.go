@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/textproto"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,6 +28,10 @@ func (m *mailer) lists(args []string, parts ...string) {
 	}
 }
 
+// waiting are messages in a queue, each for one thing that is done with it. All but two
+// are from alice to you@a.test; two is from bob to one@b.test and two@b.test.
+type waiting struct{ hold, retry, drop, bounce, two string }
+
 // TestQueueCommands looks at mail that waits, and does with it what an admin may do,
 // beside a server that runs and without one.
 func TestQueueCommands(t *testing.T) {
@@ -44,70 +45,23 @@ func TestQueueCommands(t *testing.T) {
 	}}
 	startPeer(t, "127.0.0.1:0", p)
 	m := newMailer(t, setup{relay: []string{`retry_first = "1h"`, `retry_most = "1h"`}, rest: toPeer("a.test", p) + toPeer("b.test", p)})
-	type waiting struct{ hold, retry, drop, bounce, two string }
-	fill := func(state string) (w waiting) {
-		open.Store(false)
-		for _, k := range []*string{&w.hold, &w.retry, &w.drop, &w.bounce} {
-			*k = m.sends(alice, letter(alice, "you@a.test", state+" for a", "Hello"), "you@a.test")
-		}
-		w.two = m.sends(bob, letter(bob, "you@b.test", state+" for b", "Hello"), "one@b.test", "two@b.test")
-		err := eventually(patience, func() error {
-			if out := m.queue("--json"); strings.Count(out, "moving house") < 6 {
-				return fmt.Errorf("not all was tried:\n%s", out)
-			}
-			return nil
-		})
-		ok(t, "first attempts", err)
-		return w
-	}
 	for _, state := range []string{"running", "stopped"} {
 		t.Run(state, func(t *testing.T) {
 			m.within(t)
-			w := fill(state)
+			open.Store(false)
+			w := m.fillQueue(state)
 			if state == "stopped" {
 				m.stop()
 			}
-			m.lists(nil, w.hold, w.two, alice, bob, "you@a.test", "one@b.test", "two@b.test", "moving house", "5 messages", "6 recipients")
-			m.lists([]string{"--domain", "b.test"}, w.two, "one@b.test", "not", w.hold, "a.test")
-			m.lists([]string{"--sender", alice}, w.hold, "not", w.two)
-			m.lists([]string{"--account", bob}, w.two, "not", w.hold)
-			m.lists([]string{"--error", "moving house"}, w.hold, w.two)
-			m.lists([]string{"--error", "something else"}, "not", w.hold, w.two)
-			m.lists([]string{"--older", "1h"}, "not", w.hold, w.two)
-			m.lists([]string{"--held"}, "not", w.hold)
-			var rows []map[string]any
-			if err := json.Unmarshal([]byte(m.queue("--json")), &rows); err != nil || len(rows) == 0 {
-				t.Errorf("--json: %d rows, %v", len(rows), err)
-			}
-			shown := m.kurir("", "queue", "show", w.two)
-			contains(t, shown, bob, "one@b.test", "two@b.test", "127.0.0.1", "moving house", "450")
-
-			contains(t, m.kurir("", "queue", "hold", w.hold), "1 recipient")
-			m.lists([]string{"--held"}, w.hold, "not", w.retry)
-			contains(t, m.kurir("", "queue", "drop", w.drop), "1 recipient")
-			contains(t, m.kurir("", "queue", "bounce", w.bounce), "1 recipient")
-			m.lists(nil, w.hold, w.retry, "not", w.drop)
-			for _, do := range []string{"show", "retry", "hold", "release", "drop", "bounce"} {
-				if out, code := m.tryKurir("", "queue", do, "nosuchid"); code != 1 || !strings.Contains(out, "nosuchid") || !strings.Contains(out, "queue list") {
-					t.Errorf("queue %s nosuchid: exit code %d\n%s", do, code, out)
-				}
-			}
-			if out, code := m.tryKurir("", "queue", "drop", "--all"); code == 0 || !strings.Contains(out, "--yes") {
-				t.Errorf("queue drop --all without a terminal: exit code %d\n%s", code, out)
-			}
+			m.tryLists(w)
+			m.tryChanges(w)
 			open.Store(true)
 			contains(t, m.kurir("", "queue", "retry", w.retry), "1 recipient")
 			contains(t, m.kurir("", "queue", "retry", "--domain", "b.test"), "2 recipients")
 			if state == "stopped" {
 				m.start()
 			}
-			err := eventually(patience, func() error {
-				if out := m.queue(); strings.Contains(out, w.retry) || strings.Contains(out, w.two) {
-					return fmt.Errorf("they still wait:\n%s", out)
-				}
-				return nil
-			})
-			ok(t, "retry", err)
+			m.leaves(w.retry, w.two)
 			contains(t, m.arrived(alice, "Action: failed", state+" for a"), "you@a.test", "administrator")
 			m.lists(nil, w.hold)
 			m.kurir("", "queue", "release", w.hold)
@@ -120,90 +74,70 @@ func TestQueueCommands(t *testing.T) {
 	}
 }
 
-// TestSend sends from scripts and from programs that know sendmail alone.
-func TestSend(t *testing.T) {
-	t.Parallel()
-	p := &peer{}
-	startPeer(t, "127.0.0.1:0", p)
-	m := newMailer(t, setup{relay: soon, rest: toPeer("a.test", p)})
-	bin := tempDir(t)
-	for _, name := range []string{"sendmail", "mailq"} {
-		ok(t, "link", os.Symlink(binary, filepath.Join(bin, name)))
+// fillQueue sends what is put off, and waits until all of it has been tried once.
+func (m *mailer) fillQueue(subject string) (w waiting) {
+	m.t.Helper()
+	for _, k := range []*string{&w.hold, &w.retry, &w.drop, &w.bounce} {
+		*k = m.sends(alice, letter(alice, "you@a.test", subject+" for a", "Hello"), "you@a.test")
 	}
-	sendmail := func(stdin string, args ...string) (string, int) {
-		t.Helper()
-		cmd := exec.Command(filepath.Join(bin, "sendmail"), args...)
-		cmd.Env = append(os.Environ(), "KURIR_CONFIG="+m.config)
-		cmd.Stdin = strings.NewReader(stdin)
-		out, _ := cmd.CombinedOutput()
-		return string(out), cmd.ProcessState.ExitCode()
-	}
-	got := func(n int, to []string, parts ...string) taken {
-		t.Helper()
-		all := p.gets(t, n)
-		last := all[len(all)-1]
-		contains(t, last.text, parts...)
-		if a := strings.Join(addresses(last.to), " "); len(all) != n || a != strings.Join(to, " ") {
-			t.Errorf("%d messages, the last to %s", len(all), a)
+	w.two = m.sends(bob, letter(bob, "you@b.test", subject+" for b", "Hello"), "one@b.test", "two@b.test")
+	ok(m.t, "first attempts", eventually(patience, func() error {
+		if out := m.queue("--json"); strings.Count(out, "moving house") < 6 {
+			return fmt.Errorf("not all was tried:\n%s", out)
 		}
-		return last
-	}
-	const text = "From: alice@local.test\nTo: you@a.test\nBcc: secretly@a.test\nSubject: by hand\n\nHello\n.\nGrüße\n"
-	id := strings.TrimSpace(m.kurir(text, "send", "you@a.test"))
-	got(1, []string{"you@a.test"}, "Subject: by hand\r\n", "\r\nHello\r\n.\r\nGrüße\r\n", "\r\nDate: ", "\r\nMessage-I")
-	contains(t, m.kurir("", "queue", "show", id[strings.LastIndex(id, " ")+1:]), "you@a.test", "250")
+		return nil
+	}))
+	return w
+}
 
-	m.kurir("It is full.\n", "send", "--from", alice, "--subject", "disk", "you@a.test")
-	got(2, []string{"you@a.test"}, "Subject: disk\r\n", "It is full.\r\n", "From: ")
+// tryLists looks at what waits in every way.
+func (m *mailer) tryLists(w waiting) {
+	m.t.Helper()
+	m.lists(nil, w.hold, w.two, alice, bob, "you@a.test", "one@b.test", "two@b.test", "moving house", "5 messages", "6 recipients")
+	m.lists([]string{"--domain", "b.test"}, w.two, "one@b.test", "not", w.hold, "a.test")
+	m.lists([]string{"--sender", alice}, w.hold, "not", w.two)
+	m.lists([]string{"--account", bob}, w.two, "not", w.hold)
+	m.lists([]string{"--error", "moving house"}, w.hold, w.two)
+	m.lists([]string{"--error", "something else"}, "not", w.hold, w.two)
+	m.lists([]string{"--older", "1h"}, "not", w.hold, w.two)
+	m.lists([]string{"--held"}, "not", w.hold)
+	var rows []struct{ ID, Sender, Recipient string }
+	if err := json.Unmarshal([]byte(m.queue("--json", w.two)), &rows); err != nil || len(rows) != 2 || rows[0].ID != w.two || rows[0].Sender != bob {
+		m.t.Errorf("--json: %v, %v", rows, err)
+	}
+	contains(m.t, m.kurir("", "queue", "show", w.two), bob, "one@b.test", "two@b.test", "127.0.0.1", "moving house", "450")
+}
 
-	out, code := sendmail(text, "-t", "-i")
-	if code != 0 {
-		t.Errorf("sendmail -t -i: exit code %d\n%s", code, out)
-	}
-	if last := got(3, []string{"you@a.test", "secretly@a.test"}, "\r\nHello\r\n.\r\nGrüße\r\n"); strings.Contains(last.text, "Bcc") {
-		t.Errorf("Bcc is still there:\n%s", last.text)
-	}
-	if out, code = sendmail(text, "-f", bob, "-F", "Bob B.", "you@a.test"); code != 0 {
-		t.Errorf("sendmail: exit code %d\n%s", code, out)
-	}
-	if last := got(4, []string{"you@a.test"}, "\r\nHello\r\n"); strings.Contains(last.text, "Grüße") || !strings.HasPrefix(last.from, "<"+bob+">") {
-		t.Errorf("a dot did not end it, or from %s:\n%s", last.from, last.text)
-	}
-	if out, code = sendmail("Subject: cron\n\nIt ran.\n", "-i", alice); code != 0 {
-		t.Errorf("sendmail to a local user: exit code %d\n%s", code, out)
-	}
-	contains(t, m.arrived(alice, "Subject: cron\r\n"), "It ran.\r\n", "\r\nFrom: ")
-	for _, bad := range []struct {
-		code int
-		args []string
-	}{{64, []string{"-i"}}, {67, []string{"-i", "nobody@local.test"}}} {
-		if out, code := sendmail("Subject: x\n\n", bad.args...); code != bad.code {
-			t.Errorf("sendmail %q: exit code %d, not %d\n%s", bad.args, code, bad.code, out)
+// tryChanges holds, drops and bounces, and tries what must not be done.
+func (m *mailer) tryChanges(w waiting) {
+	m.t.Helper()
+	contains(m.t, m.kurir("", "queue", "hold", w.hold), "1 recipient")
+	m.lists([]string{"--held"}, w.hold, "not", w.retry)
+	contains(m.t, m.kurir("", "queue", "drop", w.drop), "1 recipient")
+	contains(m.t, m.kurir("", "queue", "bounce", w.bounce), "1 recipient")
+	m.lists(nil, w.hold, w.retry, "not", w.drop)
+	for _, do := range []string{"show", "retry", "hold", "release", "drop", "bounce"} {
+		if out, code := m.tryKurir("", "queue", do, "nosuchid"); code != 1 || !strings.Contains(out, "nosuchid") || !strings.Contains(out, "queue list") {
+			m.t.Errorf("queue %s nosuchid: exit code %d\n%s", do, code, out)
 		}
 	}
-	if out, code := sendmail("", "-bp"); code != 0 {
-		t.Errorf("sendmail -bp: exit code %d\n%s", code, out)
+	if out, code := m.tryKurir("", "queue", "drop", "--all"); code == 0 || !strings.Contains(out, "--yes") {
+		m.t.Errorf("queue drop --all without a terminal: exit code %d\n%s", code, out)
 	}
-	if len(p.messages()) != 4 {
-		t.Errorf("%d messages, not 4", len(p.messages()))
-	}
-	t.Run("mutt", func(t *testing.T) {
-		c := newClient(t, "mutt")
-		sh := c.file("sendmail.sh", fmt.Sprintf("#!/bin/sh\nKURIR_CONFIG=%s exec %s/sendmail \"$@\"\n", m.config, bin))
-		ok(t, "chmod", os.Chmod(sh, 0o700))
-		rc := c.file("muttrc", fmt.Sprintf("set sendmail=\"%s -oem -oi\" from=%s use_envelope_from=yes copy=no\n", sh, alice))
-		c.must("Hello\n", "mutt", "-n", "-F", rc, "-s", "by mutt", "-b", "secretly@a.test", "--", "you@a.test")
-		got(5, []string{"you@a.test", "secretly@a.test"}, "Subject: by mutt\r\n")
-	})
-	// Without a server it is put into the queue, and goes once there is one.
-	m.stop()
-	if out, code := sendmail(text, "-t", "-i"); code != 0 {
-		t.Errorf("sendmail without a server: exit code %d\n%s", code, out)
-	}
-	m.kurir(text, "send", "you@a.test")
-	m.start()
-	p.gets(t, 7)
-	m.empty(patience)
+}
+
+// leaves waits until none of the messages is in the queue.
+func (m *mailer) leaves(ids ...string) {
+	m.t.Helper()
+	ok(m.t, "leaving", eventually(patience, func() error {
+		out := m.queue()
+		for _, id := range ids {
+			if strings.Contains(out, id) {
+				return fmt.Errorf("%s still waits:\n%s", id, out)
+			}
+		}
+		return nil
+	}))
 }
 
 // TestLocalHolds sends to another domain from "kurir local": it is taken and held, and
@@ -215,12 +149,12 @@ func TestLocalHolds(t *testing.T) {
 	id := m.sends(alice, letter(alice, "you@elsewhere.test", "not really", "Hello"), "you@elsewhere.test", bob)
 	s.find(bob, "not really")
 	queue := func(args ...string) string {
+		t.Helper()
 		return newClient(t).must("", binary, append(append([]string{"queue"}, args...), "--data", s.dir)...)
 	}
 	contains(t, queue("list"), id, "you@elsewhere.test", "held", "local")
 	contains(t, queue("show", id), "you@elsewhere.test", "held")
-	said := s.run.out.String()
-	contains(t, said, "other domains")
+	contains(t, s.run.out.String(), "other domains")
 	queue("drop", id)
 	if out := queue("list", "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("it is still there: %s", out)
@@ -270,17 +204,11 @@ func TestSendLimits(t *testing.T) {
 	p.gets(t, 3)
 	m.lists([]string{"--held"}, alice, "you@a.test", "2 messages")
 	contains(t, m.arrived(bob, alice, "kurir queue"), "release", "Auto-Submitted: auto-generated")
-	m.restart()
+	m.stop()
+	m.start()
 	m.sends(alice, letter(alice, "you@a.test", "number 5.", "Hello"), "you@a.test")
 	m.lists([]string{"--held"}, "3 messages")
 	m.kurir("", "queue", "release", "--account", alice)
 	p.gets(t, 6)
 	m.empty(patience)
-}
-
-// restart stops and starts the server.
-func (m *mailer) restart() {
-	m.t.Helper()
-	m.stop()
-	m.start()
 }

@@ -91,7 +91,7 @@ func TestSwaksRefused(t *testing.T) {
 	login := []string{"-tls", "--auth", "PLAIN", "--auth-user", bob, "--auth-password", password}
 	contains(t, run(swaksNoSender, submissionPort, append(login, "--from", alice, "--to", bob)...), "* 553 5.7.1 ")
 	contains(t, run(swaksNoData, submissionPort, append(login, "--from", bob, "--to", alice, "--h-From", alice)...), "* 553 5.7.1 ")
-	contains(t, run(swaksNoRcpt, submissionPort, append(login, "--from", bob, "--to", "dave@elsewhere.test")...), "* 550 5.7.1 ")
+	contains(t, run(swaksNoRcpt, submissionPort, append(login, "--from", bob, "--to", "dave@elsewhere")...), "* 550 5.1.2 ")
 	if n := len(s.mailboxOf(alice, "INBOX").messages); n != 0 {
 		t.Errorf("%d messages came through", n)
 	}
