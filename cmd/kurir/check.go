@@ -189,8 +189,11 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 	for _, p := range allPorts(cfg) {
 		for _, address := range p.addresses {
 			l, err := e.listen(ctx, address)
+			denied := running && errors.Is(err, fs.ErrPermission) // the server may open what this user may not
 			switch {
-			case err == nil && running:
+			case denied && answers(ctx, address):
+				r.pass("port", "%s (%s) is open", address, p.name)
+			case err == nil && running, denied:
 				r.fail("port", "%s (%s) is not served by the server that runs: restart it if the configuration is new", address, p.name)
 			case err == nil:
 				r.pass("port", "%s (%s) is free", address, p.name)
@@ -202,6 +205,17 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 			closeQuietly(l)
 		}
 	}
+}
+
+// answers tells whether somebody takes connections there.
+func answers(ctx context.Context, address string) bool {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // running reports whether a server works with this configuration's data; it is unknown

@@ -50,6 +50,30 @@ func TestCheckClean(t *testing.T) {
 	contains(t, out, "is not served by the server that runs")
 }
 
+// Beside a server that may open ports below 1024, a user who may not sees who answers there.
+func TestCheckLowPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := newTestSite(t)
+	s.serve()
+	text, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.config, strings.Replace(string(text), "127.0.0.1:40001", l.Addr().String(), 1))
+	con := newConsole(t)
+	con.listen = func(context.Context, string) (net.Listener, error) {
+		return nil, &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EACCES)}
+	}
+	if code := run(t.Context(), con.env, []string{"check", "-c", s.config}); code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+	contains(t, con.out.String(), l.Addr().String()+" (SMTP) is open", "127.0.0.1:40002 (submission) is not served by the server that runs")
+}
+
 // TestCheckConfig: all mistakes at once, with their lines.
 func TestCheckConfig(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kurir.toml")

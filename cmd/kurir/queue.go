@@ -16,7 +16,7 @@ func queueCommand(e *env) *cobra.Command {
 		Use:   "queue",
 		Short: "Mail that waits to be delivered",
 		Example: `  kurir queue list
-  kurir queue show 4x7k2m9qh3ta
+  kurir queue show 4x7k2m9qh3ta-1
   kurir queue retry --domain example.net`,
 	}, queueList(e), queueShow(e),
 		queueChange(e, admin.QueueRetry), queueChange(e, admin.QueueHold), queueChange(e, admin.QueueRelease),
@@ -130,8 +130,8 @@ func queueShow(e *env) *cobra.Command {
 		Long: `Tell all about one message: where it came from, who waits for it, and every try with its
 time, host, address, TLS and reply. Messages that have left are known for as long as
 relay.history in the configuration says.`,
-		Example: `  kurir queue show 4x7k2m9qh3ta
-  kurir queue show 4x7k2m9qh3ta --json`,
+		Example: `  kurir queue show 4x7k2m9qh3ta-1
+  kurir queue show 4x7k2m9qh3ta-1 --json`,
 		Args: exactly("ID"),
 	}
 	asJSON := addJSON(c)

@@ -16,6 +16,7 @@ import (
 type queueAction struct {
 	short, long, example string
 	done                 string // for people, behind the number of recipients
+	none                 string // what was not there, if nothing was changed
 	question             string // before the number of messages; empty: nothing is asked
 }
 
@@ -24,33 +25,38 @@ func queueActions() map[string]queueAction {
 		admin.QueueRetry: {
 			short:   "Try again now",
 			long:    "Try again now what waits for its next try. What is held stays held: kurir queue release.",
-			example: "  kurir queue retry 4x7k2m9qh3ta\n  kurir queue retry --domain example.net\n  kurir queue retry --all",
+			example: "  kurir queue retry 4x7k2m9qh3ta-1\n  kurir queue retry --domain example.net\n  kurir queue retry --all",
 			done:    "due now",
+			none:    "Nothing fits that waits for its next try (what is held: kurir queue release)",
 		},
 		admin.QueueHold: {
 			short:   "Let messages wait until they are released",
 			long:    "Let messages wait, without tries, notices and an end, until they are released.",
-			example: "  kurir queue hold 4x7k2m9qh3ta\n  kurir queue hold --account alice@example.org",
+			example: "  kurir queue hold 4x7k2m9qh3ta-1\n  kurir queue hold --account alice@example.org",
 			done:    "held; to let them go on: kurir queue release",
+			none:    "Nothing that waits fits and is not held yet",
 		},
 		admin.QueueRelease: {
 			short:   "Let held messages go on",
 			long:    "Let held messages go on, also those that are held because an account was over its limits.",
-			example: "  kurir queue release 4x7k2m9qh3ta\n  kurir queue release --held --account alice@example.org",
+			example: "  kurir queue release 4x7k2m9qh3ta-1\n  kurir queue release --held --account alice@example.org",
 			done:    "released",
+			none:    "Nothing that is held fits",
 		},
 		admin.QueueDrop: {
 			short:    "Delete messages, without telling their senders",
 			long:     "Delete messages for good, without telling their senders. More than one is asked about.",
-			example:  "  kurir queue drop 4x7k2m9qh3ta\n  kurir queue drop --sender newsletter@example.org --yes",
+			example:  "  kurir queue drop 4x7k2m9qh3ta-1\n  kurir queue drop --sender newsletter@example.org --yes",
 			done:     "dropped; their senders are not told",
+			none:     "Nothing that waits fits",
 			question: "Delete %s for good, without telling their senders?",
 		},
 		admin.QueueBounce: {
 			short:    "Return messages to their senders now",
 			long:     "Give messages up now: their senders get a report. More than one is asked about.",
-			example:  "  kurir queue bounce 4x7k2m9qh3ta\n  kurir queue bounce --domain gone.example --yes",
+			example:  "  kurir queue bounce 4x7k2m9qh3ta-1\n  kurir queue bounce --domain gone.example --yes",
 			done:     "given up; their senders are told",
+			none:     "Nothing that waits fits",
 			question: "Return %s to their senders?",
 		},
 	}
@@ -96,12 +102,12 @@ func queueChange(e *env, action string) *cobra.Command {
 			case *asJSON:
 				err = e.printJSON(changed)
 			case changed.Recipients == 0:
-				fmt.Fprintln(e.stderr, "Nothing that waits fits; nothing was changed.")
+				fmt.Fprintln(e.stderr, a.none+"; nothing was changed.")
 			default:
 				e.printf("%s %s.\n", count(changed.Recipients, "recipient"), a.done)
 			}
 			if changed.Problem != "" {
-				err = errors.Join(err, errors.New(changed.Problem))
+				err = errors.Join(err, errors.New(strings.TrimPrefix(changed.Problem, "queue: ")))
 			}
 			return err
 		})

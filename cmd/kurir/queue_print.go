@@ -210,11 +210,13 @@ func (e *env) printEvent(ev admin.QueueEvent) {
 		where = strings.TrimSpace(where + " " + ev.Address)
 	}
 	if where != "" {
-		tls := "without TLS"
-		if ev.TLS != "" {
-			tls = ev.TLS
+		switch {
+		case ev.TLS != "":
+			where += ", " + ev.TLS
+		case ev.Code > 0: // else nobody may have been there
+			where += ", without TLS"
 		}
-		e.printf("    %s, %s\n", plain(where), plain(tls))
+		e.printf("    %s\n", plain(where))
 	}
 	said := ev.Status + " " + oneLine(ev.Reply)
 	if ev.Code > 0 {

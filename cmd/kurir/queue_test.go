@@ -154,6 +154,7 @@ func TestQueueShow(t *testing.T) {
 				{At: at, Kind: "accepted", Reply: "from alice"},
 				{At: at, Kind: "deferred", Recipient: "bob@example.net", Host: "mx.example.net", Address: "192.0.2.25:25", TLS: "TLS 1.3, verified as mx.example.net", Code: 452, Status: "4.2.2", Reply: "full\nup"},
 				{At: at, Kind: "deferred", Recipient: "bob@example.net", Host: "mx2.example.net", Address: "192.0.2.26:25", Code: 421, Reply: "no\x07"},
+				{At: at, Kind: "deferred", Host: "mx3.example.net", Address: "192.0.2.27:25", Status: "4.4.1", Reply: "it refuses connections"},
 			},
 		},
 	}}
@@ -162,7 +163,7 @@ func TestQueueShow(t *testing.T) {
 	contains(t, out, "Message here\n", "  from      <>\n", "account   alice@example.test\n", "client    submission from [192.0.2.1]\n", "size      5 MiB\n",
 		"accepted  2026-03-04 05:06:07", "Waiting:\n", "bob@example.net: next try "+timeText(due)+" (in 10m), last try 2026-03-04 05:06:07, 1 try so far\n    4.2.2 full up\n",
 		"History:\n  2026-03-04 05:06:07  accepted\n    from alice\n  2026-03-04 05:06:07  deferred  bob@example.net\n    mx.example.net 192.0.2.25:25, TLS 1.3, verified as mx.example.net\n    452 4.2.2 full up\n",
-		"    mx2.example.net 192.0.2.26:25, without TLS\n    421 no?\n")
+		"    mx2.example.net 192.0.2.26:25, without TLS\n    421 no?\n", "    mx3.example.net 192.0.2.27:25\n    4.4.1 it refuses")
 	contains(t, s.must("", "queue", "show", "gone"), "Nobody waits for it any more.", "sent  bob@example.net")
 	contains(t, s.must("", "queue", "show", "here", "--json"), `"tls": "TLS 1.3, verified as mx.example.net"`, `"reply": "full\nup"`)
 	code, _, errs := s.do("", "queue", "show", "none")
@@ -194,11 +195,14 @@ func TestQueueChange(t *testing.T) {
 		}
 	}
 	f.changed = admin.Changed{}
-	if code, out, errs := s.do("", "queue", "retry", "--domain", "d"); code != exitOK || out != "" || !strings.Contains(errs, "Nothing that waits fits") {
+	if code, out, errs := s.do("", "queue", "retry", "--domain", "d"); code != exitOK || out != "" || !strings.Contains(errs, "Nothing fits that waits for its next try (what is held: kurir queue release); nothing was changed.") {
 		t.Errorf("nothing: %d %q %q", code, out, errs)
 	}
-	f.changed = admin.Changed{Recipients: 1, Problem: "2 are being tried"}
-	if code, out, errs := s.do("", "queue", "drop", "a", "-y"); code != exitFailed || !strings.Contains(out, "1 recipient dropped") || !strings.Contains(errs, "2 are being tried") {
+	if _, _, errs := s.do("", "queue", "release", "--domain", "d"); !strings.Contains(errs, "Nothing that is held fits") {
+		t.Errorf("nothing held: %q", errs)
+	}
+	f.changed = admin.Changed{Recipients: 1, Problem: "queue: 2 are being tried"}
+	if code, out, errs := s.do("", "queue", "drop", "a", "-y"); code != exitFailed || !strings.Contains(out, "1 recipient dropped") || errs != "kurir: 2 are being tried\n" {
 		t.Errorf("in part: %d %q %q", code, out, errs)
 	}
 }

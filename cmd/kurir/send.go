@@ -43,13 +43,15 @@ func sendCommand(e *env) *cobra.Command {
 header; or with --subject it is text, which gets a header. From, Date and Message-ID are
 added where they are missing, Bcc is taken out.
 
-A recipient without a domain is an account of this server or else, as root and other
-users of this machine, the administrator.
+It is handed to the running server through the control socket. A recipient without a
+domain is an account of this server there or else, as root and other users of this
+machine, the administrator.
 
-It is handed to the running server through the control socket. A user who may not use
-that, as most programs may not, sends by SMTP to 127.0.0.1:25 or --server, which takes
-mail to other domains only if the configuration has a [[device]] with that network. Linked
-under the name sendmail, the program understands the usual options of sendmail(8).`,
+A user who may not use the control socket, as most programs may not, sends by SMTP to
+127.0.0.1:25 or --server, and to whole addresses only. Mail to other domains is taken
+there only if the configuration has a [[device]] with that network, and from addresses
+of its account alone: --from. Linked under the name sendmail, the program understands
+the usual options of sendmail(8).`,
 		Example: `  kurir send bob@example.net < message.eml
   kurir send -t < message.eml                    # to those in the header
   df -h | kurir send --to admin@example.org --subject "disks of $(hostname)"

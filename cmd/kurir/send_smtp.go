@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,16 +28,17 @@ func (e *env) sendBySMTP(ctx context.Context, o admin.Outgoing, in io.Reader, se
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", server)
 	if err != nil {
-		return admin.Sent{}, &smtpError{server, why, err}
+		return admin.Sent{}, &smtpError{server: server, why: why, err: err}
 	}
+	short := false
 	for i, to := range o.To {
 		if !strings.Contains(to, "@") && !strings.EqualFold(to, "postmaster") {
-			o.To[i] = to + "@" + e.hostname()
+			o.To[i], short = to+"@"+e.hostname(), true
 		}
 	}
 	sent, err := submitSMTP(ctx, conn, e.hostname(), o, in)
 	if err != nil {
-		err = &smtpError{server, why, err}
+		err = &smtpError{server, why, short, err}
 	}
 	return sent, err
 }
@@ -45,6 +47,7 @@ func (e *env) sendBySMTP(ctx context.Context, o admin.Outgoing, in io.Reader, se
 type smtpError struct {
 	server string
 	why    error // against the control socket
+	short  bool  // some recipient was named without a domain
 	err    error
 }
 
@@ -57,10 +60,15 @@ func (s *smtpError) Error() string {
 	}
 	switch {
 	case s.why != nil && refused:
-		text += fmt.Sprintf("\nIt went by SMTP to %s, because: %v", s.server, s.why) +
-			"\nFrom a program without a login that server takes mail to other domains only where the configuration" +
-			"\nhas its network with an account, and from addresses of that account alone:" +
-			"\n  [[device]]\n  networks = [\"127.0.0.0/8\", \"::1/128\"]\n  account = \"alice@example.org\""
+		text += fmt.Sprintf("\nIt went by SMTP to %s, because: %v", s.server, s.why)
+		if s.short {
+			text += "\nUsers who may not use the control socket have to write a recipient's whole address (in a crontab: MAILTO=alice@example.org)."
+		}
+		if slices.ContainsFunc(not.Refused, func(r admin.Refused) bool { return r.Status != "5.1.1" }) { // RFC 3463: no such address
+			text += "\nFrom a program without a login that server takes mail to other domains only where the configuration" +
+				"\nhas its network with an account, and from addresses of that account alone (--from or, in sendmail, -f; and From in the header):" +
+				"\n  [[device]]\n  networks = [\"127.0.0.0/8\", \"::1/128\"]\n  account = \"alice@example.org\""
+		}
 	case s.why != nil:
 		text += fmt.Sprintf("\nThe control socket was not used, because: %v", s.why) +
 			"\nName another server with --server HOST:PORT or $" + sendServerVariable

@@ -239,6 +239,13 @@ func TestSendFallback(t *testing.T) {
 	}
 	contains(t, err.Error(), "c@d.test: 550 5.7.1 relaying denied", "[[device]]", "may not be used")
 
+	p = &smtptest.Peer{Script: smtptest.Script{smtptest.Rcpt: smtptest.Reply("550 5.1.1 no such user here")}}
+	_, err = c.sendBySMTP(t.Context(), admin.Outgoing{From: "a@b.test", To: []string{"root"}}, strings.NewReader("x\n"), smtptest.Start(t, p), why)
+	contains(t, err.Error(), "no such user here", "whole address", "MAILTO=")
+	if strings.Contains(err.Error(), "[[device]]") {
+		t.Errorf("a device does not help: %v", err)
+	}
+
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

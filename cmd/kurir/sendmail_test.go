@@ -140,7 +140,7 @@ func TestSysexit(t *testing.T) {
 		{refused("", 553, "5.7.1"), exNoPerm},
 		{refused("a", 550, "5.7.1"), exNoPerm},
 		{refused("", 552, "5.3.4"), exUnavailable},
-		{&smtpError{"h:25", nil, refused("", 421, "")}, exTempFail},
+		{&smtpError{server: "h:25", err: refused("", 421, "")}, exTempFail},
 		{&partError{[]admin.Refused{{Recipient: "a", Code: 452}}}, exUnavailable},
 		{&partError{[]admin.Refused{{Recipient: "a", Code: 550, Status: "5.1.2"}}}, exNoUser},
 		{&inputError{io.ErrClosedPipe}, exIOErr},

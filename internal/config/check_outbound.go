@@ -107,7 +107,9 @@ func (l *loader) checkLogin(k smarthostKeys, h *Smarthost) {
 	_, file, _ := cutLast(k.file)
 	set := h.Username != "" || !h.Password.Empty() || h.PasswordFile != ""
 	switch {
-	case set && (h.Address == "" || h.Address == "mx"):
+	case set && h.Address == "mx":
+		l.wrong(l.first(k.username, k.password, k.file), "means nothing with smarthost = \"mx\": no login is made at the mail servers of other domains")
+	case set && h.Address == "":
 		l.wrong(l.first(k.username, k.password, k.file), "means nothing without %s: whom is the login for?", k.address)
 	case set && h.Username == "":
 		l.wrong(l.first(k.password, k.file), "needs %s as well", user)
@@ -139,7 +141,7 @@ func smarthostAddress(text, tls string) (string, error) {
 		port = "465" // RFC 8314 section 3.3
 	}
 	host := text
-	if h, p, err := net.SplitHostPort(text); err == nil {
+	if h, p, err := net.SplitHostPort(text); err == nil && !strings.ContainsAny(text, "/@") { // no URL, no login
 		host, port = h, p
 	} else if inner, ok := strings.CutPrefix(text, "["); ok {
 		host = strings.TrimSuffix(inner, "]")
@@ -269,9 +271,19 @@ func (c *Config) outboundWarnings(add func(format string, args ...any)) {
 			add("%s: every user of this machine can read the configuration file with the password for %s: chmod o-r, or use a password file", strings.TrimSuffix(key, "tls")+"password", host)
 		}
 	}
+	port := func(key string, h Smarthost) {
+		switch _, port, _ := net.SplitHostPort(h.Address); {
+		case port == "465" && h.TLS != TLSImplicit:
+			add("%s is %q, but on port 465 TLS is there from the start: write \"tls\", or take port 587", key, h.TLS)
+		case (port == "25" || port == "587") && h.TLS == TLSImplicit:
+			add("%s is \"tls\", but on port %s TLS begins with STARTTLS: write \"starttls\", or take port 465", key, port)
+		}
+	}
 	login("relay.smarthost_tls", c.Relay.Smarthost)
+	port("relay.smarthost_tls", c.Relay.Smarthost)
 	for i, r := range c.Routes {
 		login(fmt.Sprintf("route[%d].tls", i+1), r.Smarthost)
+		port(fmt.Sprintf("route[%d].tls", i+1), r.Smarthost)
 		if len(r.Recipients)+len(r.Senders) == 0 && i+1 < len(c.Routes) {
 			add("route[%d] takes all mail: those behind it are never used", i+1)
 			break

@@ -290,7 +290,7 @@ func TestMistakes(t *testing.T) {
 		{name + "limits.imap_timeout = '1 hour'", `"1 hour" is not a time`},
 		{name + "smtp.early_talk = '2m'", `must be 1m or less`},
 		{name + "store.expunged_keep = '-1h'", `must be 0s or more`},
-		{name + "tls.plaintext_login_networks = ['x']", `"x" is not a network`},
+		{name + "tls.plaintext_login_networks = ['x']", `"x" is neither a network nor an address`},
 		{name + "zebra.crossing = 1", `2:1: zebra.crossing: unknown key`},
 		{name + "[log]\n[log]\n", `not TOML`},
 	} {

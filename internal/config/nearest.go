@@ -73,14 +73,19 @@ func unknownVariable(name string, known map[string]*field) string {
 }
 
 // nearest is the candidate with the fewest changes from s, the first of several, or ""
-// if that is more than a third of s.
+// if that is more than a third of s. One that s is the beginning of is nearer.
 func nearest(s string, candidates []string) string {
-	best, least := "", max(len(s)/3, 2)+1
+	most := max(len(s)/3, 2)
+	best, least := "", most+1
 	if len(s) > 100 {
 		return ""
 	}
 	for _, c := range candidates {
-		if d := distance(s, c); d < least {
+		d := distance(s, c)
+		if d <= most && strings.HasPrefix(c, s) {
+			return c
+		}
+		if d < least {
 			best, least = c, d
 		}
 	}

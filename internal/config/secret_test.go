@@ -104,6 +104,9 @@ func TestOutboundWarnings(t *testing.T) {
 	for _, tt := range []struct{ text, want string }{
 		{"[[route]]\nsmarthost = 'h'\n" + login, ""},
 		{"[[route]]\nsmarthost = 'localhost'\ntls = 'none'\n" + login, ""},
+		{"[[route]]\nsmarthost = 'h'\ntls = 'tls'", ""},
+		{"[[route]]\nsmarthost = 'h:465'", `route[1].tls is "starttls", but on port 465 TLS is there from the start`},
+		{"relay = {smarthost = 'h:587', smarthost_tls = 'tls'}", `relay.smarthost_tls is "tls", but on port 587 TLS begins with STARTTLS`},
 		{"[[route]]\nsmarthost = '127.0.0.1'\ntls = 'none'\n" + login, ""},
 		{"[[route]]\nsmarthost = 'h'\ntls = 'none'\n" + login, `route[1].tls is "none": the password for h can be read on the way`},
 		{"relay = {smarthost = 'h', smarthost_tls = 'opportunistic', smarthost_username = 'u', smarthost_password = 'p'}", "relay.smarthost_tls is"},

@@ -98,7 +98,7 @@ func parsePrefix(text string) (netip.Prefix, error) {
 	}
 	switch {
 	case err != nil:
-		return p, fmt.Errorf(`%q is not a network, such as "192.0.2.0/24" or "2001:db8::/32"`, text)
+		return p, fmt.Errorf(`%q is neither a network nor an address, such as "192.0.2.0/24", "192.0.2.7" or "2001:db8::/32"`, text)
 	case p.Masked() != p:
 		return p, fmt.Errorf("%q has bits set beyond its length: is %q meant?", text, p.Masked())
 	}

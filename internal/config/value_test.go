@@ -74,6 +74,9 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%q to %q: %d", tt.b, tt.a, got)
 		}
 	}
+	if got := nearest("relay.host_user", []string{"relay.host_tls", "relay.host_username"}); got != "relay.host_username" {
+		t.Errorf("%q", got)
+	}
 	if got := nearest("imapz", []string{"pop3", "imap", "imaps"}); got != "imap" {
 		t.Errorf("%q", got)
 	}
