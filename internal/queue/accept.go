@@ -101,16 +101,18 @@ func (k *Kept) Drop() {
 }
 
 // Commit takes the message on for its recipients, and returns once that would survive a
-// power cut. Errors: [ErrFull], those of the database; nobody gets the message then.
+// power cut. Errors: [ErrFull], those of the database; nobody gets the message then, and
+// nothing is kept, but see [sqldb.ErrUncertain].
 func (k *Kept) Commit(ctx context.Context, e Envelope) (Receipt, error) {
 	q := k.q
 	if k.done {
 		return Receipt{}, errors.New("queue: message was committed or dropped before")
 	}
+	defer k.end()
 	if !q.makeRoom(len(e.Recipients)) {
+		q.remove(k.file)
 		return Receipt{}, ErrFull
 	}
-	defer k.end()
 	defer func() {
 		q.mu.Lock()
 		q.comingRows -= len(e.Recipients)
@@ -118,6 +120,7 @@ func (k *Kept) Commit(ctx context.Context, e Envelope) (Receipt, error) {
 	}()
 	a, err := q.arrive(ctx, k.file, &e)
 	if err != nil {
+		q.remove(k.file)
 		return Receipt{}, err
 	}
 	success := q.successReport(ctx, a.mail, e.Delivered)
@@ -129,7 +132,7 @@ func (k *Kept) Commit(ctx context.Context, e Envelope) (Receipt, error) {
 		q.writeReport(c, a.mail, success)
 	})
 	if err != nil {
-		// Whether the rows are there is not known: a file too many is removed at start.
+		q.forsakeAll(err, a, success)
 		q.limits.giveBack(a)
 		return Receipt{}, fmt.Errorf("queue: %w", err)
 	}

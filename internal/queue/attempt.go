@@ -26,6 +26,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) {
 	}
 	if res == nil || len(res.Outcomes) != len(j.rows) {
 		q.o.Log.Error("the transport gave no outcome", "id", j.mail.id, "destination", j.to.name)
+		j.unmade = true
 		res = &relay.Result{Outcomes: make([]relay.Outcome, len(j.rows))}
 		for i := range res.Outcomes {
 			res.Outcomes[i].Reply = relay.Reply{Status: "4.3.0", Text: "The attempt came to no end."}
@@ -45,6 +46,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) {
 func (q *Queue) send(ctx context.Context, j *job) *relay.Result {
 	m, to, err := q.relayed(j)
 	if err != nil {
+		j.unmade = true
 		res := &relay.Result{Outcomes: make([]relay.Outcome, len(j.rows))}
 		for i := range res.Outcomes {
 			res.Outcomes[i].Reply = relay.Reply{Status: "4.3.0", Text: "The message could not be read: " + err.Error()}
@@ -52,6 +54,9 @@ func (q *Queue) send(ctx context.Context, j *job) *relay.Result {
 		return res
 	}
 	return q.o.Transport.Send(ctx, j.to.name, m, to, func(ctx context.Context) error {
+		if err := ctx.Err(); err != nil {
+			return err // it is we who break off: without the dot that is no question
+		}
 		now := q.now()
 		return q.group(ctx, func(c *change) {
 			for _, r := range j.rows {
@@ -85,10 +90,11 @@ func (q *Queue) judge(ctx context.Context, j *job, res *relay.Result) *conclusio
 		q.judgeWhole(c, res, now)
 		return c
 	}
-	c.works = !res.Whole
+	c.works = !res.Whole && !j.unmade && !broken
 	for i, r := range j.rows {
 		o := res.Outcomes[i]
 		v := q.judgeOne(r, o, now)
+		c.works = c.works || o.Action != relay.Deferred
 		if broken && o.Action == relay.Deferred {
 			// We broke it off: it counts for nothing, and is made again.
 			v = &verdict{row: r, out: o, kind: EventDeferred, due: r.due, attempts: r.attempts, quiet: true}
@@ -118,7 +124,8 @@ func (q *Queue) judgeOne(r *row, o relay.Outcome, now int64) *verdict {
 
 // judgeWhole decides what comes of an attempt at which the destination failed as a whole:
 // its recipients have used up no attempt. With others under way there, only the window is
-// narrowed; else the destination is let be.
+// narrowed; else the destination is let be. If it has been since the attempt began, that is
+// the same failure.
 func (q *Queue) judgeWhole(c *conclusion, res *relay.Result, now int64) {
 	d := c.job.to
 	first := res.Outcomes[0]
@@ -126,9 +133,11 @@ func (q *Queue) judgeWhole(c *conclusion, res *relay.Result, now int64) {
 	c.job.doomed = true
 	d.doomed++
 	others := d.failures == 0 && d.active > d.doomed
-	if others {
+	switch {
+	case others:
 		d.narrows()
-	} else {
+	case d.failures > c.job.failures:
+	default:
 		c.failing = &failing{failures: d.failures + 1, reply: first.Reply, host: first.Peer.Host,
 			next: now + q.jitter(backoff(q.o.First, q.o.Most, d.failures+1))}
 	}

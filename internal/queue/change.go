@@ -32,7 +32,10 @@ func (q *Queue) Retry(ctx context.Context, s Selection) (recipients int, err err
 	return q.alter(ctx, s, func(r *row) bool { return r.held == holdNone }, func(c *change, rows []*row, now int64) {
 		reopened := map[*destination]bool{}
 		for _, r := range rows {
-			c.text(`UPDATE queue_recipient SET due = $1 WHERE id = $2`, max(now, r.notBefore), r.id)
+			q.mu.Lock()
+			due := max(now, r.notBefore)
+			q.mu.Unlock()
+			c.text(`UPDATE queue_recipient SET due = $1 WHERE id = $2`, due, r.id)
 			c.event(&q.sql, r.mail.id, now, Event{Recipient: r.address, Kind: EventRetried})
 			if !reopened[r.to] {
 				reopened[r.to] = true
@@ -44,7 +47,7 @@ func (q *Queue) Retry(ctx context.Context, s Selection) (recipients int, err err
 			return
 		}
 		r.due = max(now, r.notBefore)
-		if d := r.to; d.closed(now) {
+		if d := r.to; d.closed() {
 			d.next = now
 			q.reopen.put(d)
 		}
@@ -157,6 +160,7 @@ func (q *Queue) choose(ctx context.Context, s Selection) (ids []int64, err error
 func (q *Queue) pick(ids []int64, fits func(*row) bool) (rows []*row) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.heed(q.now())
 	for _, id := range ids {
 		if r := q.rows[id]; r != nil && fits(r) {
 			rows = append(rows, r)

@@ -114,6 +114,7 @@ func (q *Queue) tellDelay(ctx context.Context, c *chore) error {
 		}
 	})
 	if err != nil {
+		q.forsakeAll(err, report)
 		return err
 	}
 	q.mu.Lock()

@@ -88,7 +88,10 @@ func (q *Queue) conclude(ctx context.Context, c *conclusion, e effort) error {
 		commit = q.persist
 	}
 	if err := commit(ctx, write); err != nil {
-		return err // a report's file is removed at the next start
+		if e == once { // else it was more than one try: the file is removed at the next start
+			q.forsakeAll(err, report)
+		}
+		return err
 	}
 	q.carryOut(c, report)
 	return nil
@@ -192,7 +195,7 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 			d.failures, d.last, d.next, d.reply, d.host = f.failures, c.at, f.next, f.reply, f.host
 			q.close(d, now)
 		case c.works:
-			q.works(d, now)
+			q.works(d)
 		}
 	}
 	for _, v := range c.verdicts {

@@ -73,4 +73,5 @@ func describeTLS(p relay.Peer) string {
 // event writes an event of a message.
 func (c *change) event(s *statements, message string, at int64, e Event) {
 	c.exec(s.event, message, e.Recipient, at, e.Kind, e.Host, e.Address, e.TLS, e.Code, e.Status, e.Reply)
+	c.changed = c.err == nil
 }

@@ -84,15 +84,17 @@ type destination struct {
 	inReopen   int // place in index.reopen
 }
 
-func (d *destination) closed(now int64) bool { return d.failures > 0 && now < d.next }
+// closed tells whether nothing is tried there for a while. It is ended by advance, not by
+// the clock alone, which may be set back.
+func (d *destination) closed() bool { return d.inReopen > 0 }
 
 // hasTurn tells whether another attempt may begin.
-func (d *destination) hasTurn(now int64) bool {
+func (d *destination) hasTurn() bool {
 	limit := int(d.window)
 	if d.failures > 0 {
 		limit = 1
 	}
-	return len(d.ready.items) > 0 && d.active < limit && !d.closed(now)
+	return len(d.ready.items) > 0 && d.active < limit && !d.closed()
 }
 
 // job is one attempt: a message for some of its recipients at one destination.
@@ -101,7 +103,9 @@ type job struct {
 	to   *destination
 	rows []*row
 
-	doomed bool // counted in the destination's
+	failures int  // the destination's, when it began
+	doomed   bool // counted in the destination's
+	unmade   bool // nothing was tried there
 }
 
 // chore is what is done for recipients of a message without an attempt.
@@ -120,10 +124,15 @@ type index struct {
 	timers       heap[*row]         // by wake
 	reopen       heap[*destination] // closed ones, by next
 	turn         []*destination     // those that may have work, in turn
+	probes       []*destination     // the same, of those that have failed
+	odd          bool               // a probe goes first
 	chores       []*chore
-	choring      int // chores under way
-	active       int // attempts under way
-	coming       int // messages and recipients that are about to be added
+	choring      int   // chores under way
+	active       int   // attempts under way at other hosts
+	probing      int   // of them, at those that have failed
+	seen         int64 // when heed was called last
+	awake        int64 // when the scheduler looks again
+	coming       int   // messages and recipients that are about to be added
 	comingRows   int
 }
 
@@ -223,12 +232,12 @@ func (r *row) next(now int64) (what todo, when int64) {
 	}
 	if r.delay > 0 && max(r.delay, now) < r.deadline {
 		at := r.delay
-		if ready && !r.to.closed(now) {
+		if ready && !r.to.closed() {
 			at = max(at, r.since+delayGrace)
 		}
 		sooner(todoDelay, at)
 	}
-	if r.held == holdLimit || ready && r.to.closed(now) {
+	if r.held == holdLimit || ready && r.to.closed() {
 		sooner(todoExpire, r.deadline)
 	}
 	return what, when
@@ -236,14 +245,19 @@ func (r *row) next(now int64) (what todo, when int64) {
 
 // settle puts a row that is new or has changed in its places.
 func (x *index) settle(r *row, now int64) {
+	if !r.busy {
+		x.reckon(r, now)
+	}
 	if r.busy || r.held != holdNone || min(r.due, r.deadline) > now {
 		r.to.ready.take(r)
+	} else if r.to.ready.has(r) {
+		r.to.ready.put(r) // its due may be another
 	}
 	what, when := r.next(now)
 	if what == todoReady && when <= now {
 		r.since = now
 		r.to.ready.put(r)
-		x.line(r.to, now)
+		x.line(r.to)
 		_, when = r.next(now)
 	}
 	if r.wake = when; when == never {
@@ -253,21 +267,13 @@ func (x *index) settle(r *row, now int64) {
 	}
 }
 
-// line lets a destination have its turn, if it has work.
-func (x *index) line(d *destination, now int64) {
-	if !d.lined && d.hasTurn(now) {
-		d.lined = true
-		x.turn = append(x.turn, d)
-	}
-}
-
 // advance does what time brings: rows become ready, chores come up, destinations may be
 // tried again.
 func (x *index) advance(now int64) {
 	for len(x.reopen.items) > 0 && x.reopen.top().next <= now {
 		d := x.reopen.top()
 		x.reopen.take(d)
-		x.line(d, now)
+		x.line(d)
 	}
 	for len(x.timers.items) > 0 && x.timers.top().wake <= now {
 		r := x.timers.top()
@@ -303,35 +309,6 @@ func (x *index) release(r *row, now int64) {
 	x.settle(r, now)
 }
 
-// claim takes the next job, nil if none may begin now.
-func (x *index) claim(now int64) *job {
-	for x.active < x.options.InAll && len(x.turn) > 0 {
-		d := x.turn[0]
-		x.turn[0] = nil
-		x.turn = x.turn[1:]
-		d.lined = false
-		if !d.hasTurn(now) {
-			continue
-		}
-		first := d.ready.top()
-		j := &job{mail: first.mail, to: d, rows: []*row{first}}
-		for _, r := range first.mail.rows {
-			if len(j.rows) == maxJob {
-				break
-			}
-			if r != first && r.to == d && d.ready.has(r) {
-				j.rows = append(j.rows, r)
-			}
-		}
-		x.seize(j.rows)
-		d.active++
-		x.active++
-		x.line(d, now)
-		return j
-	}
-	return nil
-}
-
 // claimChore takes the next chore, nil if none may begin now.
 func (x *index) claimChore() *chore {
 	if len(x.chores) == 0 || x.choring == maxChores {
@@ -344,39 +321,9 @@ func (x *index) claimChore() *chore {
 	return c
 }
 
-// done ends a job; its rows have been released or dropped.
-func (x *index) done(j *job, now int64) {
-	j.to.active--
-	x.active--
-	if j.doomed {
-		j.to.doomed--
-	}
-	x.line(j.to, now)
-	x.forget(j.to)
-}
-
-// works notes that a destination has taken part in an attempt: it can be reached.
-func (x *index) works(d *destination, now int64) {
-	start, most := float64(min(firstWindow, x.options.PerDestination)), float64(x.options.PerDestination)
-	switch {
-	case d.failures > 0:
-		d.failures, d.window, d.steady = 0, start, false
-		x.reopen.take(d)
-	case d.steady:
-		d.window = min(d.window+1/d.window, most)
-	default:
-		d.window = min(d.window+1, most)
-	}
-	x.line(d, now)
-}
-
-// narrows notes that an attempt failed as a whole while others were under way: maybe that
-// many are too many.
-func (d *destination) narrows() { d.window, d.steady = float64(max(1, d.active-d.doomed)), true }
-
 // close notes that a destination fails as a whole, until next. Its rows stay ready.
 func (x *index) close(d *destination, now int64) {
-	x.reopen.put(d)
+	x.shut(d, now)
 	for _, r := range slices.Clone(d.ready.items) {
 		x.settle(r, now)
 	}

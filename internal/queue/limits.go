@@ -80,7 +80,7 @@ func (l *limiter) of(account string) *usage {
 
 func (u *usage) add(minute int64, messages, recipients int) {
 	i := len(u.minutes)
-	for i > 0 && u.minutes[i-1].minute > minute { // the clock was turned back
+	for i > 0 && u.minutes[i-1].minute > minute { // another was quicker
 		i--
 	}
 	if i == 0 || u.minutes[i-1].minute != minute {
@@ -94,8 +94,19 @@ func (u *usage) add(minute int64, messages, recipients int) {
 	b.recipients += recipients
 }
 
-// trim forgets what is older than a day.
+// trim forgets what is older than a day. What lies ahead, as the clock was set back, is of
+// the present.
 func (u *usage) trim(minute int64) {
+	ahead := bucket{minute: minute}
+	n := len(u.minutes)
+	for n > 0 && u.minutes[n-1].minute > minute {
+		n--
+		ahead.messages += u.minutes[n].messages
+		ahead.recipients += u.minutes[n].recipients
+	}
+	if u.minutes = u.minutes[:n]; ahead.messages > 0 {
+		u.add(minute, ahead.messages, ahead.recipients)
+	}
 	i := 0
 	for i < len(u.minutes) && u.minutes[i].minute <= minute-day {
 		i++
@@ -171,6 +182,7 @@ func (q *Queue) overLimit(ctx context.Context, a *arrival) {
 	l := &q.limits
 	l.mu.Lock()
 	u := l.of(account)
+	u.told = min(u.told, now)
 	before := u.told
 	due := before == 0 || now-before >= day*60_000
 	if due {
@@ -206,10 +218,12 @@ func (q *Queue) tellAdmin(ctx context.Context, a *arrival) error {
 		q.write(c, n)
 		c.event(&q.sql, n.mail.id, n.mail.created, Event{Recipient: a.mail.account, Kind: EventLimit, Reply: a.reason})
 	})
-	if err == nil {
-		q.took(n)
+	if err != nil {
+		q.forsakeAll(err, n)
+		return err
 	}
-	return err
+	q.took(n)
+	return nil
 }
 
 // limitNotice writes the message to the administrator, lines ending in LF.

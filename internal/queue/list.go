@@ -150,7 +150,7 @@ func (f *Filter) fits(e *Entry, now time.Time) bool {
 	case f.Account != "" && !strings.EqualFold(f.Account, e.Account):
 	case f.Error != "" && !contains(e.Reply) && !contains(e.Status):
 	case !strings.HasPrefix(e.State, f.State):
-	case now.Sub(e.Created) < f.MinAge:
+	case f.MinAge > 0 && now.Sub(e.Created) < f.MinAge:
 	default:
 		return true
 	}

@@ -138,9 +138,7 @@ func (q *Queue) sweep() error {
 			q.discard(n, 0)
 			continue
 		}
-		if err := ignoreMissing(q.o.FS.Remove(q.path(n))); err != nil {
-			return err
-		}
+		q.remove(n)
 	}
 	return nil
 }

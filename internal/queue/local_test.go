@@ -183,7 +183,7 @@ func (r *rig) start() (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-// A file without a row is nobody's, and goes at the next start.
+// A file without a row is nobody's, and goes at once or at the next start.
 func TestKeepFails(t *testing.T) {
 	r := newRig(t)
 	r.db.Close()
@@ -192,6 +192,9 @@ func TestKeepFails(t *testing.T) {
 	}
 	other := filepath.Join(r.dir, "queue", "of-another-kind")
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, "queue", filePrefix+"leftover"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.files()) != 2 {

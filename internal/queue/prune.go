@@ -92,10 +92,9 @@ func (q *Queue) pruneDestinations(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, d := range old {
-		if d.active == 0 {
+		if d.active == 0 && d.rows == 0 {
 			d.failures = 0
 			q.reopen.take(d)
-			q.line(d, q.now())
 			q.forget(d)
 		}
 	}

@@ -24,7 +24,8 @@
 // one message for its due recipients at one destination, to workers, destination by
 // destination in turn. Before the final dot of a message the rows are marked: those found
 // marked at start may have arrived, which is logged, and are tried again. The outcome of an
-// attempt, its events, the rows that go and the report to the sender are one commit.
+// attempt, its events, the rows that go and the report to the sender are one commit. A clock
+// that is set back keeps nothing longer than its wait can be (clock.go).
 //
 // The package knows no SMTP and no mailbox format.
 package queue
@@ -105,7 +106,7 @@ type Options struct {
 	MaxMessages    int // that wait; zero means 100,000
 	MaxRecipients  int // that wait; zero means 200,000
 	PerDestination int // attempts at a time at one destination; zero means 20
-	InAll          int // attempts at a time; zero means 200
+	InAll          int // attempts at a time at all other hosts; zero means 200
 
 	First       time.Duration // wait before the second try at another host; zero means 5 minutes. It doubles each time
 	Most        time.Duration // longest wait between two tries; zero means 4 hours
@@ -132,6 +133,7 @@ type Queue struct {
 	wake   chan struct{}
 
 	remover remover
+	doubts  doubts
 
 	commands sync.Mutex // held by one of the administrator's commands; taken before mu
 	mu       sync.Mutex // guards the index; nothing waits while it is held
@@ -231,7 +233,7 @@ func (q *Queue) Waiting(context.Context) (Counts, error) {
 		}
 	}
 	for _, d := range q.destinations {
-		if d.closed(q.now()) {
+		if d.closed() {
 			c.Failing++
 		}
 	}

@@ -161,10 +161,7 @@ func TestFull(t *testing.T) {
 	if _, err := k.Commit(r.ctx, Envelope{Recipients: two}); !errors.Is(err, ErrFull) {
 		t.Errorf("a fourth recipient: %v", err)
 	}
-	if n := len(r.files()); n != 2 {
-		t.Errorf("%d files", n)
-	}
-	k.Drop()
+	k.Drop() // nothing
 	k.Drop()
 	if n := len(r.files()); n != 1 {
 		t.Errorf("%d files", n)
@@ -199,8 +196,8 @@ func TestKeepErrors(t *testing.T) {
 		t.Error("an id was used twice")
 	}
 	k.Drop() // nothing
-	if got := r.waiting(); got != nothing {
-		t.Error(got)
+	if got := r.waiting(); got != nothing || len(r.files()) != 0 {
+		t.Error(got, r.files())
 	}
 	r.mustAccept(Envelope{Recipients: bob})
 }

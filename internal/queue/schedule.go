@@ -11,6 +11,8 @@ const (
 	maxChores = 4
 	// pruneEvery is how often old events are removed.
 	pruneEvery = time.Hour
+	// lookEvery is how often the clock is looked at: it may be set, and this machine sleep.
+	lookEvery = time.Minute
 )
 
 // Run tries what is due until ctx ends. Then no attempt begins any more, and those under
@@ -43,7 +45,7 @@ func (q *Queue) Run(ctx context.Context) {
 
 // sleep returns at a time, or when there is a reason to look again.
 func (q *Queue) sleep(ctx context.Context, until int64) {
-	wait := time.Hour
+	wait := lookEvery
 	if until != never {
 		wait = min(wait, max(0, fromMilli(until).Sub(q.o.Now())))
 	}
@@ -61,14 +63,16 @@ func (q *Queue) dispatch(work func(*job), do func(*chore)) (next int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now := q.now()
+	q.heed(now)
 	q.advance(now)
 	for c := q.claimChore(); c != nil; c = q.claimChore() {
 		do(c)
 	}
-	for j := q.claim(now); j != nil; j = q.claim(now) {
+	for j := q.claim(); j != nil; j = q.claim() {
 		work(j)
 	}
-	return q.nextTime()
+	q.awake = q.nextTime()
+	return q.awake
 }
 
 // work makes attempts, one job after the other, until none may begin or ctx ends; outer
@@ -77,25 +81,24 @@ func (q *Queue) work(ctx, outer context.Context, j *job) {
 	for j != nil {
 		q.attempt(outer, j)
 		q.mu.Lock()
-		now := q.now()
-		q.done(j, now)
+		q.done(j)
 		if j = nil; ctx.Err() == nil {
-			j = q.claim(now)
+			j = q.claim()
 		}
-		if len(q.turn) > 0 {
-			q.poke() // there is work for others
+		if q.waits() || q.nextTime() < q.awake {
+			q.poke() // there is work for others, or a time has changed
 		}
 		q.mu.Unlock()
 	}
-	q.poke() // times may have changed
+	q.poke()
 }
 
 // backoff is a wait that doubles each time.
 func backoff(first, most time.Duration, times int) time.Duration {
 	d := first
 	for range times - 1 {
-		if d >= most {
-			break
+		if d > most/2 {
+			return most
 		}
 		d *= 2
 	}

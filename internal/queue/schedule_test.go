@@ -464,14 +464,14 @@ func TestUncertain(t *testing.T) {
 // A process that ended between the mark and the outcome may have sent the message.
 func TestFoundMarked(t *testing.T) {
 	r := newRig(t)
+	ctx, cancel := context.WithCancel(r.ctx)
 	r.hosts = func(c *call) *relay.Result {
 		res := r.take(c)
 		r.db.Close()
+		cancel()
 		return res
 	}
 	id := r.submit("alice@local.test", "bob@example.net", "carol@example.net")
-	ctx, cancel := context.WithCancel(r.ctx)
-	cancel()
 	r.ctx = ctx
 	r.run()
 	r.ctx = context.Background()

@@ -151,9 +151,10 @@ func (s *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 
 // change runs prepared statements in one transaction and remembers the first error.
 type change struct {
-	ctx context.Context
-	tx  *sql.Tx
-	err error
+	ctx     context.Context
+	tx      *sql.Tx
+	err     error
+	changed bool // for certain
 }
 
 func (c *change) exec(s *sql.Stmt, args ...any) {
@@ -166,11 +167,17 @@ func (c *change) exec(s *sql.Stmt, args ...any) {
 // does not interrupt it.
 func (q *Queue) group(ctx context.Context, fn func(*change)) error {
 	ctx = context.WithoutCancel(ctx)
-	return q.o.DB.Group(ctx, func(tx *sql.Tx) error {
+	before, changed := q.doubts.count(), false
+	err := q.o.DB.Group(ctx, func(tx *sql.Tx) error {
 		c := &change{ctx: ctx, tx: tx}
 		fn(c)
+		changed = c.changed
 		return c.err
 	})
+	if err == nil && changed {
+		q.forsake(nil, q.doubts.certain(before)...)
+	}
+	return err
 }
 
 func flag(b bool) int {

@@ -23,6 +23,21 @@ var (
 	ErrLocked = errors.New("another program holds the database; stop it (a second kurir, a backup tool, a sqlite3 shell) and try again")
 )
 
+// ErrUncertain: a commit failed in a way that leaves open what is on the disk. Nobody sees
+// its changes, but after a crash or a power cut they may be there, unless another commit
+// that has changed something has gone through in between.
+var ErrUncertain = errors.New("the database could not make sure that the change is on the disk, or that it is not")
+
+// failedCommit is the error of a commit. SQLite writes what makes a transaction valid last:
+// without room for that it is not there, and all that is refused before is not either.
+func failedCommit(err error) error {
+	switch code(err) & 0xff {
+	case 0, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_ERROR:
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUncertain, err)
+}
+
 // IsDuplicate reports whether err says that a row with the same unique key is there.
 func IsDuplicate(err error) bool {
 	c := code(err)

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 )
 
@@ -26,9 +27,9 @@ type member struct {
 // Group is Tx for what happens often: calls that wait at the same time are run in one
 // transaction, each in a savepoint of its own, and share its commit and fsync. Nobody
 // waits for company: a group is what has come while the last commit was under way. An
-// error of fn undoes what fn did and nothing else. After any error nothing of this call
-// has changed, but for the end of ctx while the commit was under way: then it is not
-// known. fn must use tx alone, and must not begin or end transactions.
+// error of fn undoes what fn did and nothing else, unless it ends the transaction (a full
+// disk): then it is everybody's. After any error nothing of this call has changed, but see
+// ErrUncertain. fn must use tx alone, and must not begin or end transactions.
 func (db *DB) Group(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	m := &member{ctx: ctx, fn: fn, done: make(chan error, 1)}
 	g := &db.group
@@ -132,7 +133,9 @@ func inSavepoint(ctx context.Context, tx *sql.Tx, fn func(tx *sql.Tx) error) (fa
 		return nil, err
 	}
 	if failed = fn(tx); failed != nil {
-		_, err = tx.ExecContext(ctx, `ROLLBACK TO member`)
+		if _, err = tx.ExecContext(ctx, `ROLLBACK TO member`); err != nil {
+			err = errors.Join(failed, err) // the others learn why
+		}
 	}
 	if err == nil {
 		_, err = tx.ExecContext(ctx, `RELEASE member`)

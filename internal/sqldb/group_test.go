@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -153,8 +154,8 @@ func TestGroupCommitFails(t *testing.T) {
 	release()
 	all.Wait()
 	for i, err := range errs {
-		if err == nil {
-			t.Errorf("call %d succeeded", i)
+		if err == nil || errors.Is(err, ErrUncertain) {
+			t.Errorf("call %d: %v", i, err)
 		}
 	}
 	if got := count(t, db, `SELECT count(*) FROM fruit`); got != 0 {
@@ -214,5 +215,40 @@ func BenchmarkCommit(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// An error that ends the transaction, as that of a full disk may, is everybody's: all fail,
+// all learn why, and nothing is there.
+func TestGroupLosesItsTransaction(t *testing.T) {
+	db := groupDB(t)
+	if _, err := db.Exec(`CREATE TRIGGER trouble BEFORE INSERT ON fruit WHEN NEW.name = '2' BEGIN SELECT RAISE(ROLLBACK, 'no room'); END`); err != nil {
+		t.Fatal(err)
+	}
+	release := hold(t, db)
+	var all sync.WaitGroup
+	errs := make([]error, 5)
+	for i := range errs {
+		all.Go(func() {
+			errs[i] = db.Group(t.Context(), func(tx *sql.Tx) error {
+				return addFruit(t.Context(), fmt.Sprint(i))(tx)
+			})
+		})
+		db.wait(i + 1)
+	}
+	release()
+	all.Wait()
+	for i, err := range errs {
+		if err == nil || !strings.Contains(err.Error(), "no room") || errors.Is(err, ErrUncertain) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if n := count(t, db, `SELECT count(*) FROM fruit`); n != 0 {
+		t.Errorf("%d rows", n)
+	}
+	for _, run := range []func(context.Context, func(*sql.Tx) error) error{db.Group, db.Tx} {
+		if err := run(t.Context(), addFruit(t.Context(), fmt.Sprint("later", count(t, db, `SELECT count(*) FROM fruit`)))); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -96,8 +96,8 @@ func dataSource(path string) string {
 }
 
 // Tx runs fn in a transaction that may write, and commits it if fn returns nil. When
-// Tx returns nil the changes are durable; after any error nothing has changed. One Tx
-// runs at a time; waiting for it is bounded by ctx. fn must use tx alone, not the pool.
+// Tx returns nil the changes are durable; after any error nothing has changed, but see
+// ErrUncertain. One Tx runs at a time; waiting for it is bounded by ctx. fn must use tx alone, not the pool.
 func (db *DB) Tx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	select {
 	case db.writer <- struct{}{}:
@@ -124,5 +124,8 @@ func (db *DB) run(ctx context.Context, o *sql.TxOptions, fn func(tx *sql.Tx) err
 	if err := fn(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return failedCommit(err)
+	}
+	return nil
 }
