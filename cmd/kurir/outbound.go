@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"kurir/dnsutil"
@@ -113,8 +114,21 @@ func (o dataOptions) queueOptions() queue.Options {
 	}
 	if m := o.metrics; m != nil {
 		q.Observe = func(kind string, took time.Duration) { countAttempt(m, kind, took) }
+		q.Reach = func(destination string, why *relay.Reply) { smarthostHealth(m.Health, destination, why) }
 	}
 	return q
+}
+
+// smarthostHealth makes health red while a smarthost takes no mail: nothing, or all that
+// goes its way, leaves this server then.
+func smarthostHealth(h *telemetry.Health, destination string, why *relay.Reply) {
+	if name, ok := strings.CutPrefix(destination, relay.SmarthostPrefix); ok {
+		var err error
+		if why != nil {
+			err = errors.New(why.String())
+		}
+		h.Set("smarthost "+name, err)
+	}
 }
 
 // countAttempt counts the end of a recipient's attempt.

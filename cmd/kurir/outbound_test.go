@@ -69,6 +69,18 @@ func TestOutboundOptions(t *testing.T) {
 	}
 	q.Observe(queue.EventSent, time.Second)
 	q.Observe(queue.EventDelivered, time.Second)
+	q.Reach("example.com", &relay.Reply{Status: "4.4.1", Text: "gone"})
+	if red := m.Health.Red(); len(red) != 0 {
+		t.Errorf("a domain of others: %v", red)
+	}
+	q.Reach("smarthost:smtp.example.net:587", &relay.Reply{Code: 535, Status: "5.7.8", Text: "wrong\npassword"})
+	if red := m.Health.Red(); red["smarthost smtp.example.net:587"] != "535 5.7.8 wrong password" {
+		t.Errorf("%v", red)
+	}
+	q.Reach("smarthost:smtp.example.net:587", nil)
+	if red := m.Health.Red(); len(red) != 0 {
+		t.Errorf("it works again: %v", red)
+	}
 	if o.local = true; o.queueOptions().HoldRemote == "" {
 		t.Error("local sends")
 	}

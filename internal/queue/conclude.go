@@ -217,6 +217,7 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 	}
 	q.takeIn(report)
 	q.mu.Unlock()
+	q.tellReach(c)
 	for _, f := range remove {
 		q.discard(f.name, f.size)
 	}
@@ -225,20 +226,40 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 	}
 }
 
+// tellReach reports that a destination begins to fail as a whole, goes on, or works again.
+func (q *Queue) tellReach(c *conclusion) {
+	switch {
+	case c.failing != nil:
+		q.o.Reach(c.job.to.name, &c.failing.reply)
+	case c.reopens:
+		q.o.Reach(c.job.to.name, nil)
+	}
+}
+
 // tellLog logs and counts a verdict.
 func (q *Queue) tellLog(c *conclusion, v *verdict) {
 	r := v.row
-	attrs := []any{"id", c.mail.id, "recipient", r.address, "attempts", v.attempts, "host", v.out.Peer.Host,
-		"reply", v.out.Reply.Text, "took", c.took}
+	attrs := []any{"id", c.mail.id, "recipient", r.address, "attempts", v.attempts}
+	if v.out.Peer.Host != "" {
+		attrs = append(attrs, "host", v.out.Peer.Host)
+	}
+	if reply := v.out.Reply; reply != (relay.Reply{}) {
+		attrs = append(attrs, "reply", reply.String())
+	}
+	attrs = append(attrs, "took", c.took)
 	level, text := slog.LevelInfo, ""
 	switch v.kind {
 	case EventSent:
 		text = "message sent"
 	case EventDelivered:
-		text = "message delivered after retry"
+		text = "message delivered"
 	case EventDeferred:
 		text = "message deferred"
-		attrs = append(attrs, "next", fromMilli(v.due))
+		next := v.due
+		if v.same && c.failing != nil {
+			next = max(next, c.failing.next)
+		}
+		attrs = append(attrs, "next", fromMilli(next))
 	case EventDropped:
 		text = "message dropped by the administrator"
 	default:

@@ -113,6 +113,9 @@ func (q *Queue) loadDestinations(ctx context.Context, now int64) error {
 		if err := rs.Scan(&name, &failures, &last, &next, &reply.Code, &reply.Status, &reply.Text, &host); err != nil {
 			return err
 		}
+		if strings.HasPrefix(name, relay.SmarthostPrefix) {
+			next = now // what stood against it may have been the configuration, which is new
+		}
 		d := q.destination(name)
 		d.failures, d.last, d.next, d.reply, d.host = failures, last, next, reply, host
 		q.close(d, now)

@@ -123,6 +123,9 @@ type Options struct {
 	// Observe, if set, is told the end of each recipient's attempt: EventSent, EventDelivered,
 	// EventDeferred or EventFailed, and how long the attempt took.
 	Observe func(kind string, took time.Duration)
+	// Reach, if set, is told each time that a destination has failed as a whole, and why;
+	// with nil, that it works again.
+	Reach func(destination string, why *relay.Reply)
 }
 
 // Queue is the open queue. Its methods may be called from any goroutine.
@@ -192,6 +195,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Reach == nil {
+		o.Reach = func(string, *relay.Reply) {}
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, time.Duration) {}

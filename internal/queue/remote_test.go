@@ -268,3 +268,52 @@ func TestReroutedAtStart(t *testing.T) {
 type smarthost struct{ *rig }
 
 func (smarthost) Destination(_, _ string) string { return "smarthost:relay.test:587" }
+
+// TestReach: who wants to know is told of a destination that fails as a whole. A smarthost
+// is tried again after a restart, when it may be configured otherwise; others wait on.
+func TestReach(t *testing.T) {
+	r := newRig(t)
+	var told []string
+	r.options = func(o *Options) {
+		o.Transport = smarthosts{r}
+		o.Reach = func(destination string, why *relay.Reply) {
+			s := destination + " works"
+			if why != nil {
+				s = destination + ": " + why.String()
+			}
+			told = append(told, s)
+		}
+	}
+	r.reopen()
+	down := true
+	r.hosts = func(c *call) *relay.Result {
+		if !down {
+			return r.take(c)
+		}
+		o := relay.Outcome{Reply: relay.Reply{Code: 535, Status: "4.7.8", Text: "wrong\npassword"}}
+		return &relay.Result{Outcomes: []relay.Outcome{o}, Whole: true}
+	}
+	r.submit("a@local.test", "bob@example.net")
+	r.submit("a@local.test", "eve@direct.test")
+	r.run()
+	down = false
+	r.reopen()
+	r.run()
+	want := "[smarthost:relay.test: 535 4.7.8 wrong password direct.test: 535 4.7.8 wrong password smarthost:relay.test works]"
+	if got := fmt.Sprint(told); got != want {
+		t.Errorf("told %s", got)
+	}
+	if got := fmt.Sprint(r.got()); got != "[bob@example.net]" {
+		t.Errorf("sent to %s", got)
+	}
+}
+
+// smarthosts sends all mail to a smarthost, but that for direct.test.
+type smarthosts struct{ *rig }
+
+func (s smarthosts) Destination(sender, recipient string) string {
+	if d := s.rig.Destination(sender, recipient); d == "direct.test" {
+		return d
+	}
+	return relay.SmarthostPrefix + "relay.test"
+}

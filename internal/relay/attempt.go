@@ -172,8 +172,8 @@ func (a *attempt) nobody() *verdict {
 	case n == 0:
 		return &verdict{whole: true, reply: Reply{Status: "4.4.1", Text: a.none("could be tried") + "."}}
 	case a.lacking == n: // RFC 8689 section 5
-		return &verdict{action: Failed, reply: Reply{Status: "5.7.30", Text: "The sender demands that the message is encrypted all the way, and " +
-			lower(a.none("supports that")) + a.reasons()}}
+		return &verdict{action: Failed, reply: Reply{Status: "5.7.30", Text: bounded("The sender demands that the message is encrypted all the way, and " +
+			lower(a.none("supports that")) + a.reasons())}}
 	}
 	whole := !a.m.RequireTLS || a.lacking == 0
 	last := n - 1
@@ -184,10 +184,9 @@ func (a *attempt) nobody() *verdict {
 	}
 	if t := a.tries[last]; n == 1 || t.Reply.Code != 0 {
 		a.tries = append(a.tries[:last:last], a.tries[last+1:]...)
-		t.Reply.Status = temporary(t.Reply.Status)
 		return &verdict{whole: whole, peer: t.Peer, reply: t.Reply}
 	}
-	return &verdict{whole: whole, reply: Reply{Status: temporary(a.tries[last].Reply.Status), Text: a.none("can be used at the moment") + a.reasons()}}
+	return &verdict{whole: whole, reply: Reply{Status: temporary(a.tries[last].Reply.Status), Text: bounded(a.none("can be used at the moment") + a.reasons())}}
 }
 
 // none begins a sentence about all hosts.

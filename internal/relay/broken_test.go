@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -50,6 +51,26 @@ func TestConnectionLost(t *testing.T) {
 			g.peer(script(smtptest.Body, smtptest.Close()), "192.0.2.1")
 			want(t, g.sendMessage(long(), "a@example.net"), at+came+"the message to be taken.")
 		})
+	})
+	t.Run("with too many recipients", func(t *testing.T) { // of whom some were to come later
+		g := newRig(t, theHost)
+		s := enough(3, "452 4.5.3 too many")
+		s[smtptest.Dot] = smtptest.Close()
+		g.peer(&smtptest.Peer{Script: s}, "192.0.2.1")
+		const w = at + came + "the answer to the end of the message."
+		want(t, g.send(many(5, "example.net")...), w+" (uncertain)", w+" (uncertain)", w+" (uncertain)", w, w)
+	})
+	t.Run("between transactions", func(t *testing.T) { // of whom the first has arrived: not all is lost
+		g := newRig(t, theHost)
+		g.peer(script(smtptest.Mail, smtptest.Nth(2, 2, smtptest.Close())), "192.0.2.1")
+		res := g.sendTo(t.Context(), letter("x"), recipients(many(150, "example.net")...), func(context.Context) error {
+			g.fail("192.0.2.1", syscall.ECONNREFUSED)
+			return nil
+		})
+		if n := actions(res); n[relay.Sent] != 100 || n[relay.Deferred] != 50 || res.Whole {
+			t.Errorf("%v, whole %v", n, res.Whole)
+		}
+		want(t, &relay.Result{Outcomes: res.Outcomes[149:]}, at+"deferred 4.4.1 mx.example.net (192.0.2.1) cannot be reached: it refuses connections.")
 	})
 	// Those whose turn had not come are as certain as can be.
 	g := newRig(t, theHost)

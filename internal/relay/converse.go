@@ -40,10 +40,12 @@ func (a *attempt) converse(ctx context.Context, s *session) {
 			s.served = true
 		}
 	}
-	a.again(s)
+	if s.served {
+		a.again(s)
+	}
 }
 
-// again has the host of s tried before all others: it has taken mail, though it may have
+// again has the host of s tried before all others: it has nothing against the message, but
 // had enough of this connection.
 func (a *attempt) again(s *session) {
 	if a.search != nil {
@@ -57,7 +59,7 @@ func (a *attempt) again(s *session) {
 func (a *attempt) elsewhere(ctx context.Context, s *session, o *smtpclient.Outcome, err error) bool {
 	b, lost := errors.AsType[*smtpclient.Broken](err)
 	lost = lost && b.Stage == smtpclient.Mail && o.Mail.Code == 0
-	if ctx.Err() != nil || a.ownFault != nil {
+	if ctx.Err() != nil {
 		return false
 	}
 	if s.served {
@@ -219,7 +221,6 @@ func (a *attempt) broken(ctx context.Context, s *session, batch []int, o *smtpcl
 		}
 	}
 	a.settleAll(v)
-	a.whole = false
 }
 
 // lost is the verdict when the connection was lost, or what it came to makes no sense.

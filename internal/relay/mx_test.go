@@ -265,6 +265,23 @@ func TestAilingAddressesLast(t *testing.T) {
 		g.send("bob@example.net") // the first was reached, and is well
 		g.wantDials("192.0.2.1")
 	})
+	bubble(t, two, func(t *testing.T, g *rig) { // one that was reached is well, at once
+		g.IdleKeep = -1
+		g.peer(nil, "192.0.2.1", "192.0.2.2")
+		g.fail("192.0.2.1", syscall.ECONNREFUSED)
+		g.send("bob@example.net")
+		time.Sleep(100 * time.Second)
+		g.fail("192.0.2.1", errSilence)
+		g.fail("192.0.2.2", syscall.ECONNREFUSED)
+		g.send("bob@example.net") // the second fails now, the first half a minute later
+		g.fail("192.0.2.1", nil)
+		g.send("bob@example.net")
+		g.wantDials("192.0.2.1 192.0.2.2 192.0.2.2 192.0.2.1 192.0.2.1")
+		time.Sleep(100 * time.Second) // so that the second's time is over, and the first's would not be
+		g.fail("192.0.2.2", nil)
+		g.send("bob@example.net")
+		g.wantDials("192.0.2.1")
+	})
 	bubble(t, two, func(t *testing.T, g *rig) { // a host that speaks is not ailing, whatever it says
 		g.IdleKeep = -1
 		g.peer(script(smtptest.Greeting, smtptest.Reply("554 no")), "192.0.2.1")

@@ -347,3 +347,15 @@ func script(at smtptest.Step, a smtptest.Action) *smtptest.Peer {
 func countDots(n *int) relay.BeforeDot {
 	return func(context.Context) error { *n++; return nil }
 }
+
+// lockedWriter is for the log of goroutines.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}

@@ -66,7 +66,7 @@ func (r *Relay) way(sender, recipient string) way {
 		p = r.Routes[i].policy()
 	}
 	if p.smarthost != "" {
-		return way{name: "smarthost:" + p.smarthost, policy: p}
+		return way{name: SmarthostPrefix + p.smarthost, policy: p}
 	}
 	return way{name: domain, domain: domain, policy: p}
 }

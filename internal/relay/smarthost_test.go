@@ -44,6 +44,10 @@ func TestRouteChoice(t *testing.T) {
 			t.Errorf("from %q to %q: %q, want %q", c.from, c.to, got, c.want)
 		}
 	}
+	none := relay.Relay{Routes: []relay.Route{{Senders: []string{""}, Smarthost: "smart.example:587"}, {Recipients: []string{"*"}, Smarthost: "smart.example:587"}}}
+	if got := none.Destination("", "b@x.example"); got != "x.example" {
+		t.Errorf("by a route for no domain: %q", got)
+	}
 	all := relay.Relay{Routes: []relay.Route{{Smarthost: "smart.example:587"}}}
 	for _, to := range []string{"b@x.example", "b@[192.0.2.1]", "b"} {
 		if got := all.Destination("", to); got != "smarthost:smart.example:587" {
@@ -236,6 +240,8 @@ func TestSmarthostAtHome(t *testing.T) {
 	g.Families.NoIPv6 = true
 	g.send("bob@example.net")
 	g.wantDials("127.0.0.1:2525")
+	g.Families.NoIPv4 = true
+	want(t, g.send("bob@example.net"), "deferred 4.4.1 No address of the smarthost localhost:2525 could be tried.", "whole")
 }
 
 // With "opportunistic", the certificate does not matter; the password is safe from those

@@ -1,8 +1,14 @@
 package relay_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +47,15 @@ func TestTLSWhereOffered(t *testing.T) {
 			}
 		})
 	}
+	t.Run("by way of an intermediate", func(t *testing.T) {
+		g := newRig(t, theHost)
+		roots, conf := chain(t, "mx.example.net")
+		g.RootCAs = roots
+		g.peer(&smtptest.Peer{TLS: conf}, "192.0.2.1")
+		if p := g.send("bob@example.net").Outcomes[0].Peer; p.TLSName != "mx.example.net" {
+			t.Errorf("%+v", p)
+		}
+	})
 	t.Run("not offered", func(t *testing.T) {
 		g := newRig(t, theHost)
 		g.peer(nil, "192.0.2.1")
@@ -71,6 +86,39 @@ func TestTLSWhereOffered(t *testing.T) {
 			t.Error("TLS was used")
 		}
 	})
+}
+
+// chain is a certificate whose issuer is known only by what the server sends with it.
+func chain(t *testing.T, host string) (*x509.CertPool, *tls.Config) {
+	t.Helper()
+	var parent *x509.Certificate
+	var signer *ecdsa.PrivateKey
+	roots, all := x509.NewCertPool(), tls.Certificate{}
+	for i, name := range []string{"root", "intermediate", host} {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true,
+			IsCA: i < 2, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{name}}
+		if i == 0 {
+			parent, signer = c, key
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parent, err = x509.ParseCertificate(der); err != nil {
+			t.Fatal(err)
+		}
+		if signer = key; i == 0 {
+			roots.AddCert(parent)
+		} else {
+			all.Certificate = append([][]byte{der}, all.Certificate...)
+		}
+		all.PrivateKey = key
+	}
+	return roots, &tls.Config{Certificates: []tls.Certificate{all}}
 }
 
 // noTLS agrees to TLS, and answers the client's first words with something else.

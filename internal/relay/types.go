@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -80,11 +81,26 @@ const (
 // String is the action in a word.
 func (a Action) String() string { return [...]string{"deferred", "failed", "sent"}[a] }
 
+// SmarthostPrefix begins the names of destinations that are smarthosts.
+const SmarthostPrefix = "smarthost:"
+
 // Reply is what an SMTP server said, or what we say in its place.
 type Reply struct {
 	Code   int    // 0: no server said it, as when there is no connection
 	Status string // RFC 3463, "4.4.1"; never empty in a Result
 	Text   string // lines joined by "\n", without code and status; valid UTF-8, at most 4 KiB
+}
+
+// String is the reply in one line, as it came.
+func (r Reply) String() string {
+	s := strings.ReplaceAll(r.Text, "\n", " ")
+	if r.Status != "" {
+		s = r.Status + " " + s
+	}
+	if r.Code != 0 {
+		s = strconv.Itoa(r.Code) + " " + s
+	}
+	return s
 }
 
 // Peer is the host that an attempt has reached, as far as it came. Zero: none.

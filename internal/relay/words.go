@@ -86,15 +86,16 @@ func sentence(text string) string {
 
 // bounded is a text without what cannot be printed, of bounded length.
 func bounded(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
 	if len(text) > maxText-3 {
-		text = text[:maxText-3]
+		text = strings.ToValidUTF8(text[:maxText-3], "")
 	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' || r == 0x7f {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(text, "\ufffd")))
+	}, text))
 }
 
 // why says in a few words why a host could not be connected to, to stand behind a colon.
