@@ -33,8 +33,8 @@ func (s *session) final() []byte {
 }
 
 // received makes the Received field (RFC 5321 section 4.4). "for" names a recipient only
-// if there is no other to hide. Domains are in ASCII, lest a message that needs no SMTPUTF8
-// of the next host comes to need it here. Where a message has come from no other host there is no
+// if there is no other to hide. All is in ASCII, lest a message whose header needs no
+// SMTPUTF8 comes to need it here. Where a message has come from no other host there is no
 // "from", and no protocol.
 func (s *session) received() []byte {
 	w := s.wire
@@ -45,7 +45,9 @@ func (s *session) received() []byte {
 		b = fmt.Appendf(b, "from %s\r\n\tby %s with %s id %s", w.fromDomain(), w.srv.Hostname, s.protocol(), s.messageID())
 	}
 	if len(s.recipients) == 1 {
-		b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(inASCII(s.recipients[0].To)))
+		if to := inASCII(s.recipients[0].To); to.ASCII() {
+			b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(to))
+		}
 	}
 	if w.tls != nil { // RFC 8314 section 4.3
 		b = fmt.Appendf(b, "\r\n\ttls %s", tls.CipherSuiteName(w.tls.ConnectionState().CipherSuite))
