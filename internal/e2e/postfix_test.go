@@ -185,6 +185,10 @@ func TestPostfixSmarthost(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		if out, code := newClient(t).try("", binary, "health", "-c", m.config); code != 1 || !strings.Contains(out, "smarthost ") {
+			t.Errorf("health: exit code %d, %s", code, out)
+		}
+		m.run.except = "level=ERROR msg=unhealthy check=\"smarthost "
 		m.kurir("", "queue", "drop", id)
 		m.empty(patience)
 	}
