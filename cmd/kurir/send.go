@@ -110,6 +110,9 @@ func (e *env) printSent(sent admin.Sent, asJSON bool) error {
 		}
 	case sent.ID != "":
 		e.printf("%s\n", plain(sent.ID))
+		if sent.Held != "" {
+			fmt.Fprintf(e.stderr, "kurir: the message waits for the administrator (%s): kurir queue release %s\n", plain(sent.Held), plain(sent.ID))
+		}
 	}
 	return refusedSome(sent)
 }

@@ -133,6 +133,7 @@ func outcome(o admin.Outgoing, got *smtpclient.Outcome) (admin.Sent, error) {
 		}
 	}
 	sent.ID = idOf(got.Final.Text())
+	_, sent.Held, _ = strings.Cut(got.Final.Text(), ", held for the administrator: ")
 	return sent, nil
 }
 

@@ -131,10 +131,19 @@ func TestSendStopped(t *testing.T) {
 	contains(t, s.must("", "queue", "list"), id, "a@b.test")
 	got := strings.Join(strings.Fields(s.must("", "mailbox", "list", "alice@example.test")), " ")
 	contains(t, got, "INBOX 1")
+	held := newTestSite(t, "[limits]", "account_messages_hour = 1")
+	held.must("", "domain", "add", "example.test")
+	held.must("", "account", "add", "bob@example.test", "--generate")
+	held.must("x\n", "send", "--from", "bob@example.test", "a@b.test")
+	code, out, errs := held.do("x\n", "send", "--from", "bob@example.test", "a@b.test")
+	id = strings.TrimSpace(out)
+	if code != exitOK || id == "" || !strings.Contains(errs, "more than 1 message an hour): kurir queue release "+id+"\n") {
+		t.Errorf("held: %d %q %q", code, out, errs)
+	}
 	if here := strings.TrimSpace(s.must("y\n", "send", "alice@example.test")); here == "" || here == id {
 		t.Errorf("the id of a message delivered here: %q", here)
 	}
-	code, _, errs := s.do("x\n", "send", "nobody@example.test")
+	code, _, errs = s.do("x\n", "send", "nobody@example.test")
 	if code != exitFailed || !strings.Contains(errs, "550 5.1.1") {
 		t.Errorf("%d %q", code, errs)
 	}

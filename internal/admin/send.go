@@ -30,6 +30,7 @@ type Outgoing struct {
 // Sent is a message that was taken.
 type Sent struct {
 	ID      string    `json:"id"`                // in the log and the queue
+	Held    string    `json:"held,omitempty"`    // why it waits for the administrator; empty: it does not
 	Refused []Refused `json:"refused,omitempty"` // recipients that do not get it; others do
 }
 

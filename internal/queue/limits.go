@@ -241,7 +241,7 @@ func (q *Queue) limitNotice(w io.Writer, to string, a *arrival, local bool) erro
 	p("The account\n\n    %s\n\nwants to send more mail to other servers than it may:\n%s.\n\n", account, strings.TrimPrefix(a.reason, "limit: "))
 	p("What goes beyond is held, so that you can look at it. It began with\n\n    a message to %s,\n    %s\n\n", count(a.remote, "recipient"), cmp.Or(a.client, "from this server"))
 	p("Mail to addresses on this server goes on.\n\n")
-	p("If the account's owner did not send this, somebody else may know the\npassword: change it first.\n\n")
+	p("If the account's owner did not send this, somebody else may know the\npassword, or a device that sends as this account does more than it should.\nChange the password first:\n\n    kurir account passwd %s\n\n", account)
 	p("See what is held:\n\n    kurir queue list --account %s --held\n\n", account)
 	p("Send it after all:\n\n    kurir queue release --account %s\n\n", account)
 	p("Remove it without a word to anybody:\n\n    kurir queue drop --account %s --held\n\n", account)
