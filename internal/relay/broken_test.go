@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"syscall"
@@ -272,4 +273,24 @@ func TestUnreadableMessage(t *testing.T) {
 	if len(p.Delivered()) != 0 {
 		t.Error("a part of the message was delivered")
 	}
+}
+
+// A host that answers each command at the last moment does not keep its place for hours.
+func TestSlowHost(t *testing.T) {
+	bubble(t, oneHost("example.net", "mx.example.net", "192.0.2.1"), func(t *testing.T, g *rig) {
+		g.peer(script(smtptest.Rcpt, smtptest.Late(4*time.Minute, smtptest.Usual())), "192.0.2.1")
+		var to []string
+		for i := range 50 {
+			to = append(to, fmt.Sprintf("user%d@example.net", i))
+		}
+		res := g.send(to...)
+		if res.Took < 30*time.Minute || res.Took > 31*time.Minute {
+			t.Errorf("it took %v", res.Took)
+		}
+		for _, o := range res.Outcomes {
+			if o.Action != relay.Deferred || o.Uncertain || !strings.Contains(o.Reply.Text, "took too long") {
+				t.Fatalf("%+v", o)
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"time"
 	"strings"
 
 	"kurir/internal/smtpclient"
@@ -27,7 +28,9 @@ func (a *attempt) converse(ctx context.Context, s *session) {
 		}
 		t.To = a.recipients(batch, t)
 		s.sent++
-		o, err := s.conn.Send(ctx, t)
+		sending, cancel := context.WithTimeoutCause(ctx, longest(t.Size), smtpclient.ErrTimeout)
+		o, err := s.conn.Send(sending, t)
+		cancel()
 		if a.elsewhere(ctx, s, o, err) {
 			return
 		}
@@ -43,6 +46,14 @@ func (a *attempt) converse(ctx context.Context, s *session) {
 	if s.served {
 		a.again(s)
 	}
+}
+
+// longest is how long a transaction with so many octets may take, however often the host
+// gives a sign of life: each wait may be as long as RFC 5321 section 4.5.3.2 has it, but
+// not all of them, lest one host keep a place that others could use.
+func longest(size int64) time.Duration {
+	const slow = 16 << 10 // octets a second
+	return 30*time.Minute + time.Duration(size/slow)*time.Second
 }
 
 // again has the host of s tried before all others: it has nothing against the message, but
