@@ -3,8 +3,8 @@ package relay
 import (
 	"context"
 	"errors"
-	"time"
 	"strings"
+	"time"
 
 	"kurir/internal/smtpclient"
 )
