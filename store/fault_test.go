@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,7 +103,7 @@ func promised(got map[string]*gotAccount, old *promises) *promises {
 				for k, o := range old.boxes {
 					if o.id == b.id {
 						key, was = k, o
-						n.id, n.validity, n.next, n.modseq, n.told = o.id, o.validity, o.next, o.modseq, o.told
+						n.id, n.validity, n.next, n.modseq, n.told = o.id, o.validity, o.next, o.modseq, maps.Clone(o.told)
 					}
 				}
 			}
