@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kurir/internal/admin"
+	"kurir/internal/dsn"
 )
 
 // sendOptions say what to send and to whom.
@@ -281,7 +282,7 @@ func (o sendOptions) parameters(out *admin.Outgoing) error {
 			return usagef("--envid %q: only printable ASCII characters can be in it", o.envid)
 		}
 	}
-	if out.EnvID = o.envid; len(xtext(o.envid)) > 100 { // RFC 3461 section 4.4
+	if out.EnvID = o.envid; len(dsn.AppendXtext(nil, o.envid)) > 100 { // RFC 3461 section 4.4
 		return usagef("--envid is longer than 100 characters")
 	}
 	return nil

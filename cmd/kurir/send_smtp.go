@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kurir/internal/admin"
+	"kurir/internal/dsn"
 	"kurir/internal/smtpclient"
 )
 
@@ -95,7 +96,7 @@ func submitSMTP(ctx context.Context, conn net.Conn, hostname string, o admin.Out
 	}
 	_, eightBit := c.Extension("8BITMIME")
 	t := &smtpclient.Transaction{
-		From: o.From, Body8Bit: eightBit, UTF8: o.UTF8, Ret: o.Ret, EnvID: xtext(o.EnvID),
+		From: o.From, Body8Bit: eightBit, UTF8: o.UTF8, Ret: o.Ret, EnvID: string(dsn.AppendXtext(nil, o.EnvID)),
 		Open: func() (io.ReadCloser, error) { return io.NopCloser(in), nil },
 	}
 	if _, offered := c.Extension("SMTPUTF8"); !offered && isASCII(o.From+strings.Join(o.To, "")) {
@@ -163,17 +164,4 @@ func refusal(err error) error {
 func isLoopback(a net.Addr) bool {
 	ap, err := netip.ParseAddrPort(a.String())
 	return err != nil || ap.Addr().Unmap().IsLoopback()
-}
-
-// xtext writes text as a parameter of SMTP (RFC 3461 section 4).
-func xtext(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if c > ' ' && c <= '~' && c != '+' && c != '=' {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "+%02X", c)
-		}
-	}
-	return b.String()
 }

@@ -13,6 +13,7 @@ import (
 
 	"kurir/internal/admin"
 	"kurir/internal/config"
+	"kurir/internal/dsn"
 	"kurir/internal/fsx"
 	"kurir/internal/queue"
 	"kurir/internal/smtpclient"
@@ -163,7 +164,7 @@ func TestSysexit(t *testing.T) {
 
 func TestXtext(t *testing.T) {
 	for text, want := range map[string]string{"": "", "abc-1": "abc-1", "a+b=c d\x7f": "a+2Bb+3Dc+20d+7F"} {
-		if got := xtext(text); got != want {
+		if got := string(dsn.AppendXtext(nil, text)); got != want {
 			t.Errorf("%q: %q", text, got)
 		}
 	}

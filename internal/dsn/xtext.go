@@ -6,10 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	maxORCPT = 500 // RFC 3461 section 4.2
-	maxEnvID = 100 // RFC 3461 section 4.4
-)
+// maxEnvID bounds an ENVID, in octets (RFC 3461 section 4.4).
+const maxEnvID = 100
 
 const upperHex = "0123456789ABCDEF"
 
@@ -52,25 +50,6 @@ func AppendXtext(dst []byte, s string) []byte {
 }
 
 func isXchar(c byte) bool { return '!' <= c && c <= '~' && c != '+' && c != '=' }
-
-// ValidEnvID tells whether s may be the value of ENVID: at most 100 octets of xtext that
-// stand for printable ASCII and spaces (RFC 3461 section 4.4).
-func ValidEnvID(s string) bool {
-	decoded, ok := Xtext(s)
-	return ok && s != "" && len(s) <= maxEnvID && printableASCII(decoded)
-}
-
-// ValidORCPT tells whether s may be the value of ORCPT: an address type, ";" and an
-// address in xtext that stands for printable ASCII, 500 octets at most (RFC 3461 section
-// 4.2). An address of type utf-8 is in the form of RFC 6533 section 3 instead; if s is
-// then not ASCII itself, it is for a session with SMTPUTF8 only.
-func ValidORCPT(s string) bool {
-	if len(s) > maxORCPT {
-		return false
-	}
-	_, addr, ok := decodeORCPT(s)
-	return ok && addr != ""
-}
 
 // decodeORCPT splits s into the address type and the address, decoded.
 func decodeORCPT(s string) (kind, addr string, ok bool) {

@@ -76,8 +76,8 @@ func TestValidORCPT(t *testing.T) {
 		"rfc822;" + strings.Repeat("a", maxORCPT-6):   false,
 		"rfc822;" + strings.Repeat("+41", maxORCPT/3): false,
 	} {
-		if got := ValidORCPT(s); got != want {
-			t.Errorf("ValidORCPT(%q) = %v", s, got)
+		if got := validORCPT(s); got != want {
+			t.Errorf("validORCPT(%q) = %v", s, got)
 		}
 	}
 }
@@ -88,8 +88,8 @@ func TestValidEnvID(t *testing.T) {
 		"QQ314159": true, "a+20b": true, "a+2B": true, strings.Repeat("a", 100): true,
 		"": false, "a b": false, "a=b": false, "+0A": false, "+FF": false, "ü": false, "+": false, strings.Repeat("a", 101): false,
 	} {
-		if got := ValidEnvID(s); got != want {
-			t.Errorf("ValidEnvID(%q) = %v", s, got)
+		if got := validEnvID(s); got != want {
+			t.Errorf("validEnvID(%q) = %v", s, got)
 		}
 	}
 }
@@ -119,7 +119,7 @@ func FuzzORCPT(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if !ValidORCPT(s) {
+		if !validORCPT(s) {
 			return
 		}
 		kind, addr, ok := decodeORCPT(s)
@@ -127,4 +127,25 @@ func FuzzORCPT(f *testing.F) {
 			t.Errorf("%q is %q, %q, %v", s, kind, addr, ok)
 		}
 	})
+}
+
+const maxORCPT = 500 // RFC 3461 section 4.2
+
+// validEnvID tells whether s may be the value of ENVID: at most 100 octets of xtext that
+// stand for printable ASCII and spaces (RFC 3461 section 4.4).
+func validEnvID(s string) bool {
+	decoded, ok := Xtext(s)
+	return ok && s != "" && len(s) <= maxEnvID && printableASCII(decoded)
+}
+
+// validORCPT tells whether s may be the value of ORCPT: an address type, ";" and an
+// address in xtext that stands for printable ASCII, 500 octets at most (RFC 3461 section
+// 4.2). An address of type utf-8 is in the form of RFC 6533 section 3 instead; if s is
+// then not ASCII itself, it is for a session with SMTPUTF8 only.
+func validORCPT(s string) bool {
+	if len(s) > maxORCPT {
+		return false
+	}
+	_, addr, ok := decodeORCPT(s)
+	return ok && addr != ""
 }

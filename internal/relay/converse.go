@@ -84,8 +84,6 @@ func (a *attempt) elsewhere(ctx context.Context, s *session, o *smtpclient.Outco
 		return false
 	}
 	switch {
-	case a.search == nil:
-		return false
 	case lost:
 		a.failed(Try{s.peer, s.lost(b).reply})
 	case o.Mail.Closing():
