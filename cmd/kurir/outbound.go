@@ -124,6 +124,9 @@ func (o dataOptions) queueOptions() queue.Options {
 func smarthostHealth(h *telemetry.Health, destination string, why *relay.Reply) {
 	if name, ok := strings.CutPrefix(destination, relay.SmarthostPrefix); ok {
 		var err error
+		if why != nil && why.Code/100 == 4 {
+			return // it answers, and wants us to come again
+		}
 		if why != nil {
 			err = errors.New(why.String())
 		}

@@ -73,6 +73,10 @@ func TestOutboundOptions(t *testing.T) {
 	if red := m.Health.Red(); len(red) != 0 {
 		t.Errorf("a domain of others: %v", red)
 	}
+	q.Reach("smarthost:smtp.example.net:587", &relay.Reply{Code: 421, Status: "4.3.2", Text: "later"})
+	if red := m.Health.Red(); len(red) != 0 {
+		t.Errorf("one that is busy: %v", red)
+	}
 	q.Reach("smarthost:smtp.example.net:587", &relay.Reply{Code: 535, Status: "5.7.8", Text: "wrong\npassword"})
 	if red := m.Health.Red(); red["smarthost smtp.example.net:587"] != "535 5.7.8 wrong password" {
 		t.Errorf("%v", red)
