@@ -3,12 +3,11 @@ package queue
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
+	"kurir/internal/fsx/fsxtest"
 	"kurir/internal/relay"
 	"kurir/internal/sqldb"
 )
@@ -16,6 +15,9 @@ import (
 // A disk that fails in the middle of a commit: the client tries again, so the message must
 // not go out twice; but what could come back after a crash must not be without its file.
 func TestDiskFailsInTheCommit(t *testing.T) {
+	if !fsxtest.Alone(t) {
+		return
+	}
 	r := newRig(t)
 	if _, err := r.db.Exec(`PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
 		t.Fatal(err)
@@ -25,16 +27,7 @@ func TestDiskFailsInTheCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signal.Ignore(syscall.SIGXFSZ)
-	var was syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
-		t.Fatal(err)
-	}
-	again := func() { syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was) }
-	defer again()
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: uint64(st.Size()) + 1000, Max: was.Max}); err != nil {
-		t.Skip(err)
-	}
+	again := fsxtest.NoLonger(t, st.Size()+1000)
 	e := Envelope{Sender: "alice@local.test", Client: strings.Repeat("x", 20_000), Recipients: []Recipient{{Address: "bob@example.net"}},
 		Delivered: []Recipient{{Address: "a@local.test", Notify: relay.NotifySuccess}}}
 	for range 2 {

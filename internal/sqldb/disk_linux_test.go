@@ -5,33 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-)
 
-// noLonger lets no file of this process grow past size, as a disk that fails, until the
-// test ends or the returned function is called.
-func noLonger(t *testing.T, size uint64) (again func()) {
-	t.Helper()
-	signal.Ignore(syscall.SIGXFSZ)
-	var was syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: was.Max}); err != nil {
-		t.Skip(err)
-	}
-	again = func() { syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was) }
-	t.Cleanup(again)
-	return again
-}
+	"kurir/internal/fsx/fsxtest"
+)
 
 // A log that can't be written in the middle of a commit: the caller learns that it is not
 // certain, nobody sees anything of it, and with the disk back all goes on.
 func TestDiskFailsInTheCommit(t *testing.T) {
+	if !fsxtest.Alone(t) {
+		return
+	}
 	path := filepath.Join(t.TempDir(), "kurir.db")
 	db := open(t, path, one)
 	if err := db.Group(t.Context(), addFruit(t.Context(), "fig")); err != nil {
@@ -41,7 +27,7 @@ func TestDiskFailsInTheCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := noLonger(t, uint64(st.Size())+5000)
+	again := fsxtest.NoLonger(t, st.Size()+5000)
 	large := func(tx *sql.Tx) error {
 		for n := range 100 {
 			if err := addFruit(t.Context(), fmt.Sprint(n, strings.Repeat("x", 1000)))(tx); err != nil {
