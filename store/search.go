@@ -9,7 +9,7 @@ import (
 
 // Query says which messages [View.Search] finds. It is one of the types below; nil finds
 // every message. Text is UTF-8 and is found anywhere in what it is looked for in,
-// whatever its case (simple case folding); what is searched is decoded first (RFC 2047
+// whatever its case (i;unicode-casemap, RFC 5051); what is searched is decoded first (RFC 2047
 // words, transfer encodings, charsets).
 type Query interface{ query() }
 

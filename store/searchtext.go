@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"kurir/internal/message"
@@ -21,8 +20,7 @@ var searchWindows = sync.Pool{New: func() any { b := make([]byte, 0, 2*searchWin
 type needle struct{ folded []byte }
 
 func newNeedle(s string) *needle {
-	folded, _ := appendFolded(nil, []byte(s), true)
-	return &needle{folded}
+	return &needle{message.Fold(nil, []byte(s))}
 }
 
 func (n *needle) empty() bool { return len(n.folded) == 0 }
@@ -35,8 +33,7 @@ func (n *needle) in(s string) bool {
 	if len(s) == 0 {
 		return false
 	}
-	folded, _ := appendFolded(make([]byte, 0, len(s)+8), []byte(s), true)
-	return bytes.Contains(folded, n.folded)
+	return bytes.Contains(message.Fold(make([]byte, 0, len(s)+8), []byte(s)), n.folded)
 }
 
 // inHeader reports whether the needle is in a field of a header, name and all.
@@ -80,31 +77,14 @@ func (n *needle) inText(ctx context.Context, r io.Reader) (bool, error) {
 	}
 }
 
-// appendFolded appends p with its letters' case folded, and says how much of p it took: all,
-// but for the bytes of a character that is not whole yet and may be before the end. Bytes
-// that are not UTF-8 stay as they are.
+// appendFolded appends p folded (message.Fold), and says how much of p it took: all, but
+// for the bytes of a character that is not whole yet and may be before the end.
 func appendFolded(b, p []byte, end bool) ([]byte, int) {
-	i := 0
-	for i < len(p) {
-		c := p[i]
-		if c < utf8.RuneSelf {
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			b = append(b, c)
-			i++
-			continue
+	n := len(p)
+	for i := max(n-utf8.UTFMax+1, 0); i < n && !end; i++ {
+		if utf8.RuneStart(p[i]) && !utf8.FullRune(p[i:]) {
+			n = i
 		}
-		if !end && !utf8.FullRune(p[i:]) {
-			return b, i
-		}
-		r, size := utf8.DecodeRune(p[i:])
-		if r == utf8.RuneError && size <= 1 {
-			b = append(b, c)
-		} else {
-			b = utf8.AppendRune(b, unicode.ToLower(unicode.ToUpper(r)))
-		}
-		i += size
 	}
-	return b, i
+	return message.Fold(b, p[:n]), n
 }
