@@ -15,7 +15,11 @@ const (
 func (s *session) capabilities() string {
 	caps := capsAlways
 	if s.state != notAuthenticated {
-		return string(appendNumber([]byte(caps+capsLogin), s.maxMessage()))
+		b := appendNumber([]byte(caps+capsLogin), s.maxMessage())
+		if !s.compressed { // RFC 4978 section 3
+			b = append(b, " COMPRESS=DEFLATE"...)
+		}
+		return string(b)
 	}
 	if s.srv.TLS != nil && !s.tls {
 		caps += " STARTTLS"

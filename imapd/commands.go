@@ -47,6 +47,9 @@ var commands = map[string]spec{
 	"AUTHENTICATE": {notAuthenticated, tellNothing, (*session).authenticate},
 	"LOGIN":        {notAuthenticated, tellNothing, (*session).login},
 
+	// RFC 4978
+	"COMPRESS": {loggedIn, tellNothing, (*session).compress},
+
 	// RFC 9051 section 6.3; LSUB is RFC 3501 section 6.3.9
 	"ENABLE":      {loggedIn, tellAll, (*session).enable},
 	"SELECT":      {loggedIn, tellNothing, (*session).selectMailbox},

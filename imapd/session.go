@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kurir/internal/deflate"
 	"kurir/internal/listen"
 	"kurir/store"
 )
@@ -32,12 +33,13 @@ type session struct {
 	log   *slog.Logger
 	ctx   context.Context // ends with the session
 
-	stopping atomic.Bool // the server stops
-	watching bool        // IDLE: out belongs to the goroutine that waits for the mailbox
-	tls      bool
-	state    state
-	bad      int    // BAD replies so far
-	running  string // the command at work, for the log
+	stopping   atomic.Bool // the server stops
+	watching   bool        // IDLE: out belongs to the goroutine that waits for the mailbox
+	tls        bool
+	compressed bool // COMPRESS DEFLATE
+	state      state
+	bad        int    // BAD replies so far
+	running    string // the command at work, for the log
 
 	account  *store.Account // from login on
 	counted  string         // the account's name in Server.sessions
@@ -224,6 +226,9 @@ func (s *session) end(err error) {
 		default:
 			s.out.line("* BYE Idle for too long")
 		}
+	case errors.Is(err, deflate.ErrCorrupt):
+		s.log.Warn("compressed input is invalid")
+		s.out.line("* BYE What came is not valid DEFLATE data")
 	default:
 		s.log.Debug("connection lost", "error", err)
 	}
