@@ -66,6 +66,11 @@ var commands = map[string]spec{
 	"APPEND":      {loggedIn, tellAll, (*session).append},
 	"IDLE":        {loggedIn, tellAll, (*session).idle},
 
+	// RFC 9208 section 4.1
+	"GETQUOTA":     {loggedIn, tellAll, (*session).getQuota},
+	"GETQUOTAROOT": {loggedIn, tellAll, (*session).getQuotaRoot},
+	"SETQUOTA":     {loggedIn, tellAll, (*session).setQuota},
+
 	// RFC 9051 section 6.4; CHECK is RFC 3501 section 6.4.1
 	"CHECK":       {selected, tellAll, (*session).noop},
 	"CLOSE":       {selected, tellNothing, (*session).closeMailbox},

@@ -36,6 +36,8 @@ func (p *parser) statusItems() *imap.StatusOptions {
 			o.NumUnseen = true
 		case "DELETED": // RFC 9051
 			o.NumDeleted = true
+		case "DELETED-STORAGE": // RFC 9208
+			o.DeletedStorage = true
 		case "SIZE": // RFC 8438
 			o.Size = true
 		case "HIGHESTMODSEQ": // RFC 7162
@@ -58,10 +60,16 @@ func (s *session) sendStatus(name string, o *imap.StatusOptions) error {
 	if err != nil {
 		return err
 	}
+	var deleted int64
+	if o.DeletedStorage && st.Deleted > 0 {
+		if deleted, err = s.deletedStorage(name); err != nil {
+			return err
+		}
+	}
 	b := append(s.out.buf(), "* STATUS "...)
 	b = appendMailbox(b, name, s.utf8)
 	b = append(b, " ("...)
-	for _, i := range s.statusValues(o, st) {
+	for _, i := range s.statusValues(o, st, deleted) {
 		if i.wanted {
 			b = append(append(b, i.name...), ' ')
 			b = append(appendNumber(b, i.value), ' ')
@@ -78,7 +86,7 @@ type statusValue struct {
 	value  uint64
 }
 
-func (s *session) statusValues(o *imap.StatusOptions, st store.Status) []statusValue {
+func (s *session) statusValues(o *imap.StatusOptions, st store.Status, deleted int64) []statusValue {
 	return []statusValue{
 		{o.NumMessages, "MESSAGES", uint64(st.Messages)},
 		{o.NumRecent, "RECENT", 0},
@@ -86,6 +94,7 @@ func (s *session) statusValues(o *imap.StatusOptions, st store.Status) []statusV
 		{o.UIDValidity, "UIDVALIDITY", uint64(st.UIDValidity)},
 		{o.NumUnseen, "UNSEEN", uint64(st.Unseen)},
 		{o.NumDeleted, "DELETED", uint64(st.Deleted)},
+		{o.DeletedStorage, "DELETED-STORAGE", uint64(deleted)},
 		{o.Size, "SIZE", uint64(st.Size)},
 		{o.HighestModSeq, "HIGHESTMODSEQ", uint64(st.HighestModSeq)},
 		{o.AppendLimit, "APPENDLIMIT", uint64(s.maxMessage())},

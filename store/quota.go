@@ -38,9 +38,13 @@ func (s *Store) limit(ctx context.Context, address string) (int64, error) {
 	return n, kindOf(err)
 }
 
+// QuotaLimit is how much the account may hold, in bytes; 0 is no limit. Unlike Quota it never
+// has to count.
+func (a *Account) QuotaLimit(ctx context.Context) (int64, error) { return a.s.limit(ctx, a.address) }
+
 // Quota says how much of its space the account uses.
 func (a *Account) Quota(ctx context.Context) (Quota, error) {
-	limit, err := a.s.limit(ctx, a.address)
+	limit, err := a.QuotaLimit(ctx)
 	if err != nil {
 		return Quota{}, err
 	}

@@ -24,6 +24,9 @@ func TestQuota(t *testing.T) {
 		if err != nil || q.Messages != n || q.Used != n*size || q.Limit != limit {
 			t.Fatalf("%+v %v, want %d messages of %d", q, err, n, size)
 		}
+		if n, err := a.QuotaLimit(ctx); n != limit || err != nil {
+			t.Fatal(n, err)
+		}
 		is, err := s.countUse(a.dir)
 		if err != nil || is.Bytes != q.Used || is.Count != n {
 			t.Fatalf("counted %+v %v", is, err)
