@@ -13,6 +13,12 @@ import (
 	"kurir/internal/maildir"
 )
 
+// DefaultMaxMailboxes is the default of Options.MaxMailboxes.
+const DefaultMaxMailboxes = 20_000
+
+// maxSubscriptionsFile bounds the file of subscriptions, in bytes.
+const maxSubscriptionsFile = 4 << 20
+
 // folderInfo is what a listing says of a mailbox and its name does not.
 type folderInfo struct{ id, specialUse string }
 
@@ -65,61 +71,6 @@ func (a *Account) folderDirs() ([]string, error) {
 	return dirs, nil
 }
 
-// Mailboxes lists the account's mailboxes by name, INBOX first, and the levels above
-// them that are none themselves.
-func (a *Account) Mailboxes(ctx context.Context) ([]MailboxInfo, error) {
-	dirs, err := a.folderDirs()
-	if err != nil {
-		return nil, kindOf(err)
-	}
-	subs, err := a.Subscriptions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]*MailboxInfo{}
-	for _, d := range dirs {
-		name, _ := maildir.ParseFolderDir(d)
-		f, ok := a.folder(d)
-		if !ok {
-			continue
-		}
-		all[name] = &MailboxInfo{Name: name, ID: f.id, SpecialUse: f.specialUse, Exists: true}
-		for p := parent(name); p != ""; p = parent(p) {
-			if all[p] == nil {
-				all[p] = &MailboxInfo{Name: p}
-			}
-		}
-	}
-	list := make([]MailboxInfo, 0, len(all))
-	for name := range all {
-		if p := parent(name); p != "" {
-			all[p].HasChildren = true
-		}
-	}
-	for _, i := range all {
-		i.Subscribed = slices.Contains(subs, i.Name)
-		list = append(list, *i)
-	}
-	slices.SortFunc(list, func(x, y MailboxInfo) int {
-		if (x.Name == "INBOX") != (y.Name == "INBOX") {
-			if x.Name == "INBOX" {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(x.Name, y.Name)
-	})
-	return list, nil
-}
-
-func parent(name string) string {
-	i := strings.LastIndexByte(name, '/')
-	if i < 0 {
-		return ""
-	}
-	return name[:i]
-}
-
 // folder says what kurir-mailbox in dir says of the mailbox; false if dir is none. A
 // directory of another program, which has no such file, is a mailbox if it has cur/.
 func (a *Account) folder(dir string) (folderInfo, bool) {
@@ -154,7 +105,8 @@ func (a *Account) forgetFolder(dir string) {
 }
 
 // Create makes a mailbox; specialUse is "Sent" and so on, or "". Levels above it need not
-// exist. Errors: ErrMailboxExists, ErrInvalidName, ErrNameTooLong, ErrDiskFull.
+// exist. Errors: ErrMailboxExists, ErrInvalidName, ErrNameTooLong, ErrTooManyMailboxes,
+// ErrDiskFull.
 func (a *Account) Create(ctx context.Context, name, specialUse string) error {
 	dir, _, err := dirOf(name)
 	if err != nil {
@@ -178,6 +130,11 @@ func (a *Account) create(ctx context.Context, dir, specialUse string) error {
 	path := filepath.Join(a.dir, dir)
 	if _, err := a.s.fs.Stat(path); err == nil { // perhaps only since a sync failed
 		return errors.Join(ErrMailboxExists, a.s.group.SyncDir(a.dir))
+	}
+	if dirs, err := a.folderDirs(); err != nil {
+		return err
+	} else if len(dirs) >= a.s.o.MaxMailboxes {
+		return ErrTooManyMailboxes
 	}
 	v, err := a.nextUIDValidity(ctx, 1)
 	if err != nil {
@@ -306,14 +263,14 @@ func (m *Mailbox) storedSize() (n int64) {
 
 // Subscriptions lists the subscribed names, existing or not.
 func (a *Account) Subscriptions(ctx context.Context) ([]string, error) {
-	b, err := fsx.ReadFile(a.s.fs, filepath.Join(a.dir, maildir.SubscriptionsFile), 4<<20)
+	b, err := fsx.ReadFile(a.s.fs, filepath.Join(a.dir, maildir.SubscriptionsFile), maxSubscriptionsFile)
 	if err == nil {
 		return maildir.ParseSubscriptions(b), nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, kindOf(err)
 	}
-	b, err = fsx.ReadFile(a.s.fs, filepath.Join(a.dir, maildir.CourierSubscriptionsFile), 4<<20)
+	b, err = fsx.ReadFile(a.s.fs, filepath.Join(a.dir, maildir.CourierSubscriptionsFile), maxSubscriptionsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -321,7 +278,7 @@ func (a *Account) Subscriptions(ctx context.Context) ([]string, error) {
 }
 
 // Subscribe adds a name to the subscriptions; it need not exist. Errors: ErrInvalidName,
-// ErrDiskFull.
+// ErrTooManyMailboxes, ErrDiskFull.
 func (a *Account) Subscribe(ctx context.Context, name string) error {
 	return a.subscribe(ctx, name, true)
 }
@@ -350,5 +307,9 @@ func (a *Account) subscribe(ctx context.Context, name string, on bool) error {
 	} else {
 		list = slices.DeleteFunc(list, func(s string) bool { return s == name })
 	}
-	return kindOf(fsx.WriteFile(a.s.fs, filepath.Join(a.dir, maildir.SubscriptionsFile), maildir.FormatSubscriptions(list), 0o600))
+	b := maildir.FormatSubscriptions(list)
+	if on && (len(list) > a.s.o.MaxMailboxes || len(b) > maxSubscriptionsFile) {
+		return ErrTooManyMailboxes
+	}
+	return kindOf(fsx.WriteFile(a.s.fs, filepath.Join(a.dir, maildir.SubscriptionsFile), b, 0o600))
 }

@@ -52,6 +52,9 @@ type Options struct {
 	Observe func(kind string, n int, d time.Duration)
 	// Failed is told of each fsync that failed.
 	Failed func(error)
+	// MaxMailboxes bounds the mailboxes, INBOX among them, that can be made in one account,
+	// and its subscriptions; zero means 20,000. What other programs made is shown beyond it.
+	MaxMailboxes int
 	// StageMemory bounds the bytes of all messages that wait in memory while they are
 	// received; zero means 64 MiB.
 	StageMemory int64
@@ -111,6 +114,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.ExpungedKeep == 0 {
 		o.ExpungedKeep = time.Hour
+	}
+	if o.MaxMailboxes == 0 {
+		o.MaxMailboxes = DefaultMaxMailboxes
 	}
 	if o.IdleAfter == 0 {
 		o.IdleAfter = 5 * time.Minute
