@@ -78,6 +78,10 @@ func (s *session) parseAppend(c *command) (mailbox string, flags store.FlagSet, 
 		date = p.dateTime()
 		p.sp()
 	}
+	if rest := p.rest(); strings.EqualFold(string(rest), "UTF8 (") && c.lit.binary {
+		c.lit.utf8 = true
+		p.i = len(p.b)
+	}
 	return mailbox, flags, date, p.end()
 }
 
@@ -111,7 +115,7 @@ func (s *session) dropMessage(lit *literal) error {
 }
 
 // receive streams the message from the connection into staged, and reads the end of the
-// command's line. An error of the store, or a NUL in a plain literal, is reported only
+// command's line: a parenthesis, if one was opened. An error of the store, or a NUL in a plain literal, is reported only
 // when the whole message has been read, so that the session goes on behind it.
 func (s *session) receive(staged *store.Staged, lit *literal) error {
 	if lit.sync {
@@ -144,13 +148,17 @@ func (s *session) receive(staged *store.Staged, lit *literal) error {
 	case err != nil:
 		return connError{err}
 	}
-	if len(bytes.TrimRight(line, " ")) == 0 {
+	rest, closed := bytes.CutPrefix(line, []byte(")"))
+	if closed == lit.utf8 && len(bytes.TrimRight(rest, " ")) == 0 {
 		return failed
 	}
 	if more := literalAt(line); more != nil {
 		if err := s.dropMessage(more); err != nil {
 			return err
 		}
+	}
+	if lit.utf8 && !closed {
+		return badf("Missing \")\" behind UTF8's message")
 	}
 	return badf("One message in an APPEND, and nothing behind it")
 }

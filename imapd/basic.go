@@ -1,14 +1,15 @@
 package imapd
 
 import (
+	"slices"
 	"strings"
 )
 
 // Capabilities of every session, and those from login on. Only what is whole is here.
 const (
-	capsAlways = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
+	capsAlways = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 	capsLogin  = " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE" +
-		" SPECIAL-USE CREATE-SPECIAL-USE MOVE CONDSTORE ESEARCH SEARCHRES WITHIN BINARY QUOTA QUOTA=RES-STORAGE APPENDLIMIT="
+		" SPECIAL-USE CREATE-SPECIAL-USE UTF8=ACCEPT MOVE CONDSTORE ESEARCH SEARCHRES WITHIN BINARY QUOTA QUOTA=RES-STORAGE APPENDLIMIT="
 )
 
 // capabilities lists what the client may use now (RFC 9051 section 7.2.2).
@@ -112,20 +113,37 @@ func (s *session) namespace(c *command) error {
 	return nil
 }
 
+// enabling says what can be enabled, in the order of the response, and how.
+var enabling = []struct {
+	name string
+	how  func(*session)
+}{
+	{"IMAP4rev2", func(s *session) { s.rev2, s.utf8 = true, true }},         // RFC 9051 section 6.3.1
+	{"UTF8=ACCEPT", func(s *session) { s.utf8accept, s.utf8 = true, true }}, // RFC 9755 section 3
+	{"CONDSTORE", (*session).enableCondstore},                               // RFC 7162 section 3.1
+}
+
 // enable is ENABLE (RFC 9051 section 6.3.1). Names that can't be enabled are passed over.
+// Servers need not check that no mailbox is selected.
 func (s *session) enable(c *command) error {
-	var enabled string
-	for first := true; first || c.args.peek() == ' ' && c.args.err == nil; first = false {
-		if c.args.sp().word("capability") == "CONDSTORE" {
-			enabled = " CONDSTORE"
-		}
+	var wanted []string
+	for first := true; first || c.args.peek() == ' ' && len(c.args.rest()) > 1; first = false {
+		wanted = append(wanted, c.args.sp().word("capability"))
 	}
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	s.out.line("* ENABLED", enabled)
-	if enabled != "" {
-		s.enableCondstore()
+	var how []func(*session)
+	line := "* ENABLED"
+	for _, e := range enabling {
+		if slices.Contains(wanted, strings.ToUpper(e.name)) {
+			line += " " + e.name
+			how = append(how, e.how)
+		}
+	}
+	s.out.line(line)
+	for _, f := range how {
+		f(s)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 
 	"kurir/internal/listen"
@@ -40,6 +41,7 @@ type literal struct {
 	size   int64
 	sync   bool // the client waits for "+"
 	binary bool // literal8
+	utf8   bool // in "UTF8 (…)" (RFC 6855 section 4)
 }
 
 // literalAt finds the announcement at the end of a line.
@@ -53,11 +55,14 @@ func literalAt(line []byte) *literal {
 	if n := len(digits); n > 0 && digits[n-1] == '+' {
 		digits, lit.sync = digits[:n-1], false
 	}
-	n, err := strconv.ParseUint(string(digits), 10, 63)
-	if err != nil {
+	if len(digits) == 0 || bytes.ContainsFunc(digits, func(r rune) bool { return r < '0' || r > '9' }) {
 		return nil
 	}
-	lit.size = int64(n)
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	if err != nil {
+		n = math.MaxInt64 // too large in any case, but the client means to send it
+	}
+	lit.size = n
 	return lit
 }
 

@@ -57,15 +57,16 @@ var storeErrors = []struct {
 	code imap.ResponseCode
 	text string
 }{
+	{store.ErrNameTooLong, imap.ResponseCodeLimit, "Mailbox name too long"}, // in front of ErrNoMailbox, which it may come with
+	{store.ErrInvalidName, imap.ResponseCodeCannot, "Not a possible mailbox name"},
 	{store.ErrNoMailbox, imap.ResponseCodeNonExistent, "No such mailbox"},
 	{store.ErrMailboxExists, imap.ResponseCodeAlreadyExists, "Mailbox exists already"},
+	{store.ErrTooManyMailboxes, imap.ResponseCodeLimit, "No room for another mailbox or subscription"},
 	{store.ErrMailboxGone, imap.ResponseCodeNonExistent, "Mailbox has been deleted"},
 	{store.ErrOverQuota, imap.ResponseCodeOverQuota, "Over quota"},
 	{store.ErrDiskFull, imap.ResponseCodeUnavailable, "The server's disk is full"},
 	{store.ErrTooManyKeywords, imap.ResponseCodeLimit, "No more than 26 keywords in a mailbox"},
 	{store.ErrInvalidKeyword, imap.ResponseCodeCannot, "Not a possible keyword"},
-	{store.ErrNameTooLong, imap.ResponseCodeLimit, "Mailbox name too long"},
-	{store.ErrInvalidName, imap.ResponseCodeCannot, "Not a possible mailbox name"},
 	{store.ErrNotPermitted, imap.ResponseCodeCannot, "Not possible with this mailbox"},
 	{store.ErrExpunged, codeExpungeIssued, "Some messages are gone"},
 	{store.ErrNoAccount, imap.ResponseCodeUnavailable, "No mail store for this account"},
@@ -104,9 +105,9 @@ func (r *reply) ownFault() bool {
 }
 
 // tryCreate turns "no such mailbox" into the hint that CREATE would help (RFC 9051
-// sections 6.3.12 and 6.4.7).
+// sections 6.3.12 and 6.4.7), which it would not if the name is impossible.
 func tryCreate(err error) error {
-	if errors.Is(err, store.ErrNoMailbox) {
+	if replyTo(err).Code == imap.ResponseCodeNonExistent {
 		r := no(imap.ResponseCodeTryCreate, "No such mailbox")
 		r.cause = err
 		return r

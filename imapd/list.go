@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type listing struct {
 	size     int  // of the patterns as they came, in octets
 	probe    bool // one empty pattern: only the separator is asked for
 	lsub     bool
+	oldName  string // OLDNAME of the response, "" for none
 }
 
 // list is LIST: RFC 3501's, with the extensions of RFC 5258, RFC 5819 and RFC 6154.
@@ -66,7 +68,7 @@ func parseList(p *parser) (*listing, error) {
 		l.extended = true
 		p.list(func() {
 			if len(l.patterns) == maxPatterns {
-				p.fail("Too many patterns")
+				p.refuse(no(imap.ResponseCodeLimit, "Too many patterns"))
 			}
 			l.add(p, ref, p.pattern())
 		})
@@ -85,15 +87,17 @@ func parseList(p *parser) (*listing, error) {
 	return l, p.end()
 }
 
-// add notes a pattern behind a reference. One that is not valid modified UTF-7 can't match
-// anything.
+// add notes a pattern behind a reference. Those that can't match anything are passed over
+// (RFC 9051 section 6.3.9): an empty one, one that is too long or no valid modified UTF-7.
 func (l *listing) add(p *parser, ref, pattern string) {
-	l.size += len(ref) + len(pattern)
-	if len(ref)+len(pattern) > maxPattern || l.size > maxPatternsSize {
-		p.fail("Pattern too long")
+	if pattern == "" || len(ref)+len(pattern) > maxPattern {
 		return
 	}
-	if pattern, ok := decodeName(ref+pattern, p.utf8); ok && pattern != "" {
+	if l.size += len(ref) + len(pattern); l.size > maxPatternsSize {
+		p.refuse(no(imap.ResponseCodeLimit, "Too many patterns"))
+		return
+	}
+	if pattern, ok := decodeName(ref+pattern, p.utf8); ok {
 		l.patterns = append(l.patterns, pattern)
 	}
 }
@@ -154,49 +158,90 @@ func (s *session) sendListing(l *listing) error {
 	if l.ReturnStatus != nil && l.ReturnStatus.HighestModSeq {
 		s.enableCondstore()
 	}
-	chosen := make([]bool, len(boxes))
+	l.extended = l.extended || s.rev2
+	ch := l.choose(boxes)
 	for i, m := range boxes {
-		chosen[i] = l.chooses(m)
-	}
-	for i, m := range boxes {
-		if !l.matches(m.Name) {
+		if !ch[i].matches || !ch[i].chosen && !ch[i].below {
 			continue
 		}
-		below := (l.SelectRecursiveMatch || l.lsub) && l.childInfo(boxes, chosen, i)
-		if !chosen[i] && !below {
-			continue
+		var status []byte
+		if l.ReturnStatus != nil && m.Exists && ch[i].chosen {
+			status = s.statusInListing(l, &m)
 		}
-		s.out.set(s.appendListLine(s.out.buf(), l, m, chosen[i], below))
-		if l.ReturnStatus != nil && m.Exists && chosen[i] {
-			if err := s.sendStatus(m.Name, l.ReturnStatus); err != nil {
-				s.log.Debug("no status in LIST", "mailbox", m.Name, "error", err) // RFC 5819: it is left out
-			}
+		b := s.appendListLine(s.out.buf(), l, m, ch[i].chosen, ch[i].below)
+		s.out.set(append(b, status...))
+		if s.out.err != nil {
+			return s.out.err
 		}
 	}
 	return nil
 }
 
-// chooses reports whether the selection options choose a mailbox.
-func (l *listing) chooses(m store.MailboxInfo) bool {
-	return (!l.SelectSubscribed || m.Subscribed) && (!l.SelectSpecialUse || m.SpecialUse != "")
+// statusInListing gives the STATUS response that follows a mailbox's line of a listing. If it
+// can't be had it is left out, and if there is no such mailbox any more, the line says so
+// (RFC 5819 section 2).
+func (s *session) statusInListing(l *listing, m *store.MailboxInfo) []byte {
+	b, err := s.appendStatus(nil, m.Name, l.ReturnStatus)
+	switch {
+	case errors.Is(err, store.ErrNoMailbox), errors.Is(err, store.ErrMailboxGone):
+		m.Exists = false
+	case err != nil:
+		s.log.Warn("no status in LIST", "mailbox", m.Name, "error", err)
+	}
+	return b
 }
 
-func (l *listing) matches(name string) bool {
-	for _, p := range l.patterns {
-		if matchPattern(p, name) {
-			return true
+// choice says what a listing makes of a mailbox.
+type choice struct {
+	matches bool // a pattern
+	chosen  bool // by the selection options
+	below   bool // it must be listed for what is chosen below it
+}
+
+// choose applies patterns and selection options to all mailboxes.
+func (l *listing) choose(boxes []store.MailboxInfo) []choice {
+	all := make([]choice, len(boxes))
+	for i, m := range boxes {
+		all[i].matches = l.matches(m.Name, false)
+		all[i].chosen = l.chooses(m)
+	}
+	if !l.SelectRecursiveMatch && !l.lsub {
+		return all
+	}
+	// LSUB lists a level for a child that no pattern would list itself (RFC 3501 section 6.3.9).
+	// So does RECURSIVEMATCH, and where the level is chosen, CHILDINFO tells of any child (RFC
+	// 9051 section 6.3.9.6).
+	anyBelow, hiddenBelow := map[string]bool{}, map[string]bool{}
+	for i, m := range boxes {
+		if !all[i].chosen {
+			continue
+		}
+		for up := strings.LastIndexByte(m.Name, '/'); up > 0; up = strings.LastIndexByte(m.Name[:up], '/') {
+			anyBelow[m.Name[:up]] = true
+			if !all[i].matches {
+				hiddenBelow[m.Name[:up]] = true
+			}
 		}
 	}
-	return false
+	for i, m := range boxes {
+		all[i].below = hiddenBelow[m.Name] || all[i].chosen && anyBelow[m.Name]
+	}
+	return all
 }
 
-// childInfo reports whether a mailbox must be listed for what is chosen below it. LSUB
-// wants that only where no pattern would list the child itself (RFC 3501 section 6.3.9),
-// RECURSIVEMATCH for CHILDINFO always (RFC 5258 section 3.5).
-func (l *listing) childInfo(boxes []store.MailboxInfo, chosen []bool, i int) bool {
-	prefix := boxes[i].Name + "/"
-	for j, m := range boxes {
-		if chosen[j] && strings.HasPrefix(m.Name, prefix) && (chosen[i] || !l.matches(m.Name)) {
+// chooses reports whether the selection options choose a mailbox. A level that is no mailbox
+// is listed where "%" is the last character of a pattern (RFC 9051 section 6.3.9).
+func (l *listing) chooses(m store.MailboxInfo) bool {
+	if l.SelectSubscribed && !m.Subscribed || l.SelectSpecialUse && m.SpecialUse == "" {
+		return false
+	}
+	return m.Exists || l.SelectSubscribed || l.matches(m.Name, true)
+}
+
+// matches reports whether a pattern matches name; with level, only those count that end in "%".
+func (l *listing) matches(name string, level bool) bool {
+	for _, p := range l.patterns {
+		if (!level || p[len(p)-1] == '%') && matchPattern(p, name) {
 			return true
 		}
 	}
@@ -252,6 +297,10 @@ func (s *session) appendListLine(b []byte, l *listing, m store.MailboxInfo, chos
 		}
 		b = append(b[:len(b)-1], "))"...)
 	}
+	if l.oldName != "" {
+		b = append(b, ` ("OLDNAME" (`...)
+		b = append(appendMailbox(b, l.oldName, s.utf8), "))"...)
+	}
 	return append(b, "\r\n"...)
 }
 
@@ -277,30 +326,4 @@ func appendAttrs(b []byte, l *listing, m store.MailboxInfo) []byte {
 		b = append(append(b, ` \`...), m.SpecialUse...)
 	}
 	return b
-}
-
-// matchPattern reports whether a name matches a pattern of LIST: "*" stands for anything,
-// "%" for anything without the separator. INBOX is matched in any case (RFC 3501 section
-// 5.1). Its time is at most pattern times name.
-func matchPattern(pattern, name string) bool {
-	anyCase := 0 // how much of name is in any case
-	if name == "INBOX" || strings.HasPrefix(name, "INBOX/") {
-		anyCase = len("INBOX")
-	}
-	at := make([]bool, len(name)+1) // at[i]: the pattern so far matches name[:i]
-	at[0] = true
-	for i := range len(pattern) {
-		c := pattern[i]
-		if c == '*' || c == '%' {
-			for j := 1; j <= len(name); j++ {
-				at[j] = at[j] || at[j-1] && (c == '*' || name[j-1] != '/')
-			}
-			continue
-		}
-		for j := len(name); j > 0; j-- {
-			at[j] = at[j-1] && (name[j-1] == c || j <= anyCase && c >= 'a' && name[j-1] == c&^0x20)
-		}
-		at[0] = false
-	}
-	return at[len(name)]
 }

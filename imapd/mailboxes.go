@@ -25,6 +25,7 @@ var specialUses = []struct {
 // at the end says that mailboxes are to come below, which is always possible here.
 func (s *session) create(c *command) error {
 	name := strings.TrimSuffix(c.args.sp().mailbox(), "/")
+	sent := strings.TrimSuffix(c.args.sent, "/")
 	var use string
 	if c.args.peek() == ' ' {
 		c.args.sp().list(func() {
@@ -50,7 +51,25 @@ func (s *session) create(c *command) error {
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	return s.account.Create(s.ctx, name, use)
+	if err := s.account.Create(s.ctx, name, use); err != nil {
+		return err
+	}
+	return s.tellName(name, sent)
+}
+
+// tellName tells an IMAP4rev2 client that a mailbox it named in a form of Unicode other than
+// NFC has another spelling here (RFC 9051 section 6.3.9.7). sent is "" if it did not.
+func (s *session) tellName(name, sent string) error {
+	if !s.rev2 || sent == "" {
+		return nil
+	}
+	l := &listing{extended: true, oldName: sent}
+	l.ReturnSubscribed = true
+	m, err := s.account.MailboxInfo(s.ctx, name)
+	if err == nil {
+		s.out.set(s.appendListLine(s.out.buf(), l, m, true, false))
+	}
+	return err
 }
 
 // deleteMailbox is DELETE (RFC 9051 section 6.3.5).
@@ -59,10 +78,26 @@ func (s *session) deleteMailbox(c *command) error {
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	if err := s.account.Delete(s.ctx, name); err != nil {
+	if err := s.account.Delete(s.ctx, name); errors.Is(err, store.ErrNoMailbox) {
+		return s.whyNotDeleted(name, err)
+	} else if err != nil {
+		return err
+	}
+	if err := s.tellName(name, c.args.sent); err != nil {
 		return err
 	}
 	return s.leaveDeleted()
+}
+
+// whyNotDeleted tells a level that is only there for the mailboxes below it from one that is
+// not there at all (RFC 9051 section 6.3.5, RFC 5530 section 3).
+func (s *session) whyNotDeleted(name string, err error) error {
+	if m, err2 := s.account.MailboxInfo(s.ctx, name); err2 != nil || !m.HasChildren {
+		return err
+	}
+	r := no(imap.ResponseCodeHasChildren, "Not a mailbox itself: delete those below it")
+	r.cause = err
+	return r
 }
 
 // leaveDeleted closes the selected mailbox if it is the one that was just deleted: the
@@ -82,11 +117,18 @@ func (s *session) leaveDeleted() error {
 // rename is RENAME (RFC 9051 section 6.3.6).
 func (s *session) rename(c *command) error {
 	from := c.args.sp().mailbox()
-	to := c.args.sp().mailbox()
+	sent := c.args.sent
+	to := strings.TrimSuffix(c.args.sp().mailbox(), "/")
+	if sent == "" && c.args.sent != "" {
+		sent = from
+	}
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	return s.account.Rename(s.ctx, from, strings.TrimSuffix(to, "/"))
+	if err := s.account.Rename(s.ctx, from, to); err != nil {
+		return err
+	}
+	return s.tellName(to, sent)
 }
 
 // subscribe is SUBSCRIBE (RFC 9051 section 6.3.7). The mailbox need not exist.

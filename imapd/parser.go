@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/emersion/go-imap/v2"
+	"golang.org/x/text/unicode/norm"
 
 	"kurir/internal/maildir"
 )
@@ -17,7 +18,8 @@ import (
 type parser struct {
 	b    []byte
 	i    int
-	utf8 bool // names of mailboxes are UTF-8, not modified UTF-7
+	utf8 bool   // names of mailboxes are UTF-8, not modified UTF-7
+	sent string // the last name of a mailbox as it was sent, if that is not its spelling here
 	err  error
 }
 
@@ -206,6 +208,10 @@ func (p *parser) text(what string, s []byte) string {
 		p.fail("%s has a control character", what)
 		return ""
 	}
+	if p.utf8 && !utf8.Valid(s) { // RFC 9755 section 3
+		p.fail("%s is not UTF-8", what)
+		return ""
+	}
 	return string(s)
 }
 
@@ -229,25 +235,58 @@ func (p *parser) literal(what string) string {
 	return string(s)
 }
 
-// mailbox reads the name of a mailbox (RFC 9051 section 5.1), as UTF-8.
+// mailbox reads the name of a mailbox (RFC 9051 section 5.1), in the store's form.
 func (p *parser) mailbox() string {
-	name, ok := decodeName(p.astring("mailbox name"), p.utf8)
-	if p.err == nil && !ok {
+	wire := p.astring("mailbox name")
+	name, ok := decodeName(wire, p.utf8)
+	switch {
+	case p.err != nil || ok:
+	case p.utf8:
+		p.refuse(no(imap.ResponseCodeCannot, "Not a valid mailbox name: it is not UTF-8"))
+	default:
 		p.refuse(no(imap.ResponseCodeCannot, "Not a valid mailbox name: modified UTF-7 is wanted (RFC 3501 section 5.1.3)"))
+	}
+	if p.sent = ""; p.utf8 && !norm.NFC.IsNormalString(wire) {
+		p.sent = wire
 	}
 	return name
 }
 
-// decodeName gives the store's form of a mailbox name: UTF-8, and INBOX in capitals.
+// decodeName gives the store's form of a mailbox name: UTF-8 in NFC, and INBOX in capitals.
+// With utf8ok a "&" stands for itself.
 func decodeName(wire string, utf8ok bool) (string, bool) {
 	name, ok := wire, utf8.ValidString(wire)
-	if !utf8ok {
-		name, ok = maildir.DecodeUTF7(wire)
+	if ok && !utf8ok {
+		name, ok = decodeUTF7(wire)
 	}
+	name = norm.NFC.String(name)
 	if len(name) >= 5 && strings.EqualFold(name[:5], "INBOX") && (len(name) == 5 || name[5] == '/') {
 		name = "INBOX" + name[5:]
 	}
 	return name, ok
+}
+
+// decodeUTF7 decodes modified UTF-7. Characters that it would have encoded may stand for
+// themselves: clients send UTF-8 as soon as it is advertised (RFC 9755 section 3).
+func decodeUTF7(wire string) (string, bool) {
+	var name strings.Builder
+	for wire != "" {
+		n := strings.IndexFunc(wire, func(r rune) bool { return r >= utf8.RuneSelf })
+		if n < 0 {
+			n = len(wire)
+		}
+		text, ok := maildir.DecodeUTF7(wire[:n])
+		if !ok {
+			return "", false
+		}
+		m := strings.IndexFunc(wire[n:], func(r rune) bool { return r < utf8.RuneSelf })
+		if m < 0 {
+			m = len(wire) - n
+		}
+		name.WriteString(text + wire[n:n+m])
+		wire = wire[n+m:]
+	}
+	return name.String(), true
 }
 
 // appendMailbox appends the name of a mailbox as this client wants it.
@@ -310,11 +349,10 @@ func (p *parser) setNumber() uint32 {
 	if p.take('*') {
 		return 0
 	}
-	n := p.number("message set")
-	if n == 0 && p.err == nil {
+	if p.peek() == '0' { // nz-number
 		p.fail("0 is not the number of a message")
 	}
-	return n
+	return p.number("message set")
 }
 
 // dateTime reads the date-time of APPEND, always quoted: "17-Jul-1996 02:44:25 -0700".

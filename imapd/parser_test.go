@@ -3,6 +3,7 @@ package imapd
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"testing"
@@ -139,7 +140,7 @@ func TestLiteralAt(t *testing.T) {
 	for in, want := range map[string]*literal{
 		"a {3}": {size: 3, sync: true}, "a {3+}": {size: 3}, "a ~{3}": {size: 3, sync: true, binary: true},
 		"{0}": {size: 0, sync: true}, "a {3} ": nil, "a {}": nil, "a {+}": nil, "a {-1}": nil, "}": nil, "": nil,
-		"{99999999999999999999}": nil, "{3++}": nil,
+		"{99999999999999999999}": {size: math.MaxInt64, sync: true}, "{9223372036854775807+}": {size: math.MaxInt64}, "{3++}": nil, "{ 3}": nil, "{0x3}": nil, "~{0+}": {binary: true},
 	} {
 		if got := literalAt([]byte(in)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v", in, got)

@@ -26,6 +26,9 @@ func (s *session) search(c *command) error {
 		}
 		return err
 	}
+	if s.rev2 && !r.extended { // RFC 9051 section 6.4.4: the answer is ESEARCH in any case
+		r.extended, r.ReturnAll = true, true
+	}
 	if r.modseq {
 		s.enableCondstore()
 	}

@@ -34,6 +34,9 @@ func (p *searchParser) request() (*searchRequest, error) {
 		p.sp()
 	}
 	if p.nextWord("CHARSET ") {
+		if p.s.utf8accept { // RFC 9755 section 3
+			p.fail("CHARSET and UTF8=ACCEPT exclude each other")
+		}
 		p.setCharset(p.astring("charset"))
 		p.sp()
 	}

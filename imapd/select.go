@@ -15,6 +15,7 @@ func (s *session) examine(c *command) error { return s.open(c, true) }
 // open selects a mailbox. Whatever comes of it, the one before is selected no longer.
 func (s *session) open(c *command, readOnly bool) error {
 	name := c.args.sp().mailbox()
+	sent := c.args.sent
 	condstore := false
 	if c.args.peek() == ' ' {
 		c.args.sp().list(func() {
@@ -49,6 +50,10 @@ func (s *session) open(c *command, readOnly bool) error {
 		return err
 	}
 	status, err := mailbox.Status(s.ctx)
+	var info store.MailboxInfo
+	if err == nil && s.rev2 {
+		info, err = s.account.MailboxInfo(s.ctx, name)
+	}
 	if err != nil {
 		view.Close()
 		mailbox.Close()
@@ -56,6 +61,11 @@ func (s *session) open(c *command, readOnly bool) error {
 	}
 	s.mailbox, s.view, s.readOnly, s.state = mailbox, view, readOnly, selected
 	s.describe(status)
+	if s.rev2 { // RFC 9051 section 6.3.2
+		l := &listing{extended: true, oldName: sent}
+		l.ReturnSubscribed = true
+		s.out.set(s.appendListLine(s.out.buf(), l, info, true, false))
+	}
 	c.code, c.text = "READ-WRITE", "Selected"
 	if readOnly {
 		c.code, c.text = "READ-ONLY", "Selected for reading"
@@ -63,14 +73,17 @@ func (s *session) open(c *command, readOnly bool) error {
 	return nil
 }
 
-// describe sends what SELECT must say of a mailbox (RFC 3501 section 6.3.1). Counts are
-// the view's: the status may be a moment younger.
+// describe sends what SELECT must say of a mailbox (RFC 3501 section 6.3.1); IMAP4rev2 has no
+// RECENT and UNSEEN. Counts are the view's: the status may be a moment younger.
 func (s *session) describe(status store.Status) {
 	b := s.appendFlagLines(s.out.buf(), s.view.Keywords())
 	b = append(b, "* "...)
 	b = appendNumber(b, s.view.Count())
-	b = append(b, " EXISTS\r\n* 0 RECENT\r\n"...)
-	if n := status.FirstUnseen; n > 0 && int(n) <= s.view.Count() {
+	b = append(b, " EXISTS\r\n"...)
+	if !s.rev2 {
+		b = append(b, "* 0 RECENT\r\n"...)
+	}
+	if n := status.FirstUnseen; !s.rev2 && n > 0 && int(n) <= s.view.Count() {
 		b = append(b, "* OK [UNSEEN "...)
 		b = appendNumber(b, n)
 		b = append(b, "] First message without \\Seen\r\n"...)

@@ -47,10 +47,12 @@ type session struct {
 	view     *store.View    // while selected
 	readOnly bool           // EXAMINE
 
-	condstore bool        // the client knows CONDSTORE (RFC 7162 section 3.1)
-	utf8      bool        // the client takes UTF-8 in strings and names
-	saved     []store.UID // SEARCH RETURN (SAVE), ascending
-	own       ownChange
+	condstore  bool        // the client knows CONDSTORE (RFC 7162 section 3.1)
+	rev2       bool        // ENABLE IMAP4rev2: responses are RFC 9051's where RFC 3501's differ
+	utf8       bool        // the client takes UTF-8 in quoted strings and names of mailboxes
+	utf8accept bool        // ENABLE UTF8=ACCEPT: nothing the client sends has another charset
+	saved      []store.UID // SEARCH RETURN (SAVE), ascending
+	own        ownChange
 }
 
 // ownChange is a change of flags by this session that its client does not want, or has

@@ -16,7 +16,9 @@ func (s *session) status(c *command) error {
 	if items.HighestModSeq {
 		s.enableCondstore()
 	}
-	return s.sendStatus(name, items)
+	b, err := s.appendStatus(s.out.buf(), name, items)
+	s.out.set(b)
+	return err
 }
 
 // statusItems reads the list of items of STATUS.
@@ -54,19 +56,19 @@ func (p *parser) statusItems() *imap.StatusOptions {
 	return o
 }
 
-// sendStatus sends the STATUS response of a mailbox (RFC 9051 section 7.3.4).
-func (s *session) sendStatus(name string, o *imap.StatusOptions) error {
+// appendStatus appends the STATUS response of a mailbox (RFC 9051 section 7.3.3).
+func (s *session) appendStatus(b []byte, name string, o *imap.StatusOptions) ([]byte, error) {
 	st, err := s.account.Status(s.ctx, name)
 	if err != nil {
-		return err
+		return b, err
 	}
 	var deleted int64
 	if o.DeletedStorage && st.Deleted > 0 {
 		if deleted, err = s.deletedStorage(name); err != nil {
-			return err
+			return b, err
 		}
 	}
-	b := append(s.out.buf(), "* STATUS "...)
+	b = append(b, "* STATUS "...)
 	b = appendMailbox(b, name, s.utf8)
 	b = append(b, " ("...)
 	for _, i := range s.statusValues(o, st, deleted) {
@@ -76,8 +78,7 @@ func (s *session) sendStatus(name string, o *imap.StatusOptions) error {
 		}
 	}
 	b[len(b)-1] = ')'
-	s.out.set(append(b, "\r\n"...))
-	return nil
+	return append(b, "\r\n"...), nil
 }
 
 type statusValue struct {

@@ -238,8 +238,8 @@ func TestListArguments(t *testing.T) {
 		`"" *`: "[*]", `a/ %`: "[a/%]", `"" ""`: "[]", `"" (a b)`: "[a b]", `(SUBSCRIBED REMOTE) "" "*"`: "[*]", `"" inbox`: "[INBOX]",
 		`"" "x" RETURN (CHILDREN SPECIAL-USE SUBSCRIBED)`: "[x]", `"" "&AOQ-"`: "[ä]", `"" "&bad"`: "[]", `"" {1}` + "\r\n%": "[%]",
 		`""`: "error", `"" *  `: "error", `(FOO) "" *`: "error", `"" * RETURN`: "error", `"" * RETURN (STATUS)`: "error", `"" * FOO (CHILDREN)`: "error",
-		`"" (`: "error", `"" ` + strings.Repeat("x", maxPattern+1): "error",
-		strings.Repeat("r", maxPattern) + ` x`: "error", `"" (` + strings.Repeat(strings.Repeat("x", 1000)+" ", 9) + `x)`: "error",
+		`"" (`: "error", `"" ` + strings.Repeat("x", maxPattern+1): "[]", `"" (a "" b)`: "[a b]", `foo "" RETURN (CHILDREN)`: "[]",
+		strings.Repeat("r", maxPattern) + ` x`: "[]", `"" (` + strings.Repeat(strings.Repeat("x", 1000)+" ", 9) + `x)`: "error",
 	} {
 		p := parser{b: []byte(" " + in)}
 		l, err := parseList(&p)

@@ -8,8 +8,10 @@ import (
 
 // update tells the client what changed in the selected mailbox since it was last told
 // (RFC 9051 section 7.5). withUID says that the command at work is a UID command, after
-// which FETCH responses must have the UID (section 6.4.9).
+// which FETCH responses must have the UID (section 6.4.9). In IMAP4rev2 all that were not
+// asked for must (section 7.5.2).
 func (s *session) update(expunge, withUID bool) error {
+	withUID = withUID || s.rev2
 	d, err := s.view.Refresh(s.ctx, expunge)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 )
 
 const (
@@ -94,8 +95,10 @@ func appendNumber[T ~int | ~int64 | ~uint32 | ~uint64](b []byte, n T) []byte {
 }
 
 // appendString appends s as an IMAP string (RFC 9051 section 4.3): quoted where it may be,
-// else as a literal. With utf8 set, quoted strings may hold UTF-8 (RFC 6855 section 3).
+// else as a literal. With utf8ok, quoted strings may hold UTF-8 (RFC 9755 section 3), but no
+// other octets of 8 bits.
 func appendString(b []byte, s string, utf8ok bool) []byte {
+	utf8ok = utf8ok && utf8.ValidString(s)
 	escapes := false
 	for i := range len(s) {
 		switch c := s[i]; {
