@@ -11,6 +11,18 @@ import (
 // name. The time keeps its zone; one without a zone, or with an unknown one, is UTC.
 // It reports false if there is no day, month, year and time of day that can be.
 func ParseDate(s string) (time.Time, bool) {
+	t, hasClock, ok := parseDate(s)
+	return t, ok && hasClock
+}
+
+// SentDate is ParseDate for those who need the day above all: where a time of day is
+// missing or can't be, it is 00:00:00 (RFC 5256 section 2.2).
+func SentDate(s string) (time.Time, bool) {
+	t, _, ok := parseDate(s)
+	return t, ok
+}
+
+func parseDate(s string) (t time.Time, hasClock, ok bool) {
 	w := dateWords(s)
 	if len(w) > 0 && !isDigit(w[0][0]) && month(w[0]) == 0 {
 		w = w[1:] // the day of the week, whatever it says
@@ -18,24 +30,26 @@ func ParseDate(s string) (time.Time, bool) {
 	if len(w) >= 4 && month(w[0]) != 0 {
 		w = asctime(w)
 	}
-	if len(w) < 4 {
-		return time.Time{}, false
+	if len(w) < 3 {
+		return time.Time{}, false, false
 	}
 	day, err := strconv.Atoi(w[0])
 	m := month(w[1])
 	y, ok := year(w[2])
 	if err != nil || m == 0 || !ok || day < 1 || day > daysIn(m, y) {
-		return time.Time{}, false
+		return time.Time{}, false, false
 	}
-	h, mi, sec, ok := clock(w[3])
-	if !ok {
-		return time.Time{}, false
+	var h, mi, sec int
+	if len(w) > 3 {
+		if h, mi, sec, hasClock = clock(w[3]); !hasClock {
+			h, mi, sec = 0, 0, 0
+		}
 	}
 	zone := time.UTC
 	if len(w) > 4 {
 		zone = location(w[4])
 	}
-	return time.Date(y, m, day, h, mi, sec, 0, zone), true
+	return time.Date(y, m, day, h, mi, sec, 0, zone), hasClock, true
 }
 
 // dateWords splits at white space, commas and comments, and makes one word of a time

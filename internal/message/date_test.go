@@ -77,6 +77,25 @@ func TestParseDate(t *testing.T) {
 	}
 }
 
+// RFC 5256 section 2.2: a zone that is invalid is UTC, a time that is invalid 00:00:00.
+func TestSentDate(t *testing.T) {
+	for in, want := range map[string]string{
+		"Fri, 21 Nov 1997 09:55:06 -0600": "1997-11-21T09:55:06-06:00",
+		"21 Nov 1997 09:55:06 nowhere":    "1997-11-21T09:55:06Z",
+		"21 Nov 1997":                     "1997-11-21T00:00:00Z",
+		"Fri, 21 Nov 1997 25:00 -0600":    "1997-11-21T00:00:00-06:00",
+		"21 Nov 1997 noon":                "1997-11-21T00:00:00Z",
+		"31 Nov 1997 12:00":               "",
+		"Nov 1997":                        "",
+		"":                                "",
+	} {
+		got, ok := SentDate(in)
+		if ok != (want != "") || ok && got.Format(time.RFC3339) != want {
+			t.Errorf("%q: %v, %t; want %s", in, got, ok, want)
+		}
+	}
+}
+
 func FuzzParseDate(f *testing.F) {
 	for _, c := range dateTests {
 		f.Add(c.in)
