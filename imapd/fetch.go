@@ -28,6 +28,10 @@ type fetcher struct {
 	dates []time.Time // of the chunk at work, if dated
 }
 
+// parsedChunk is how many messages are looked up at once when their structures are wanted,
+// which the store reads ahead.
+const parsedChunk = 8192
+
 // fetched is one message of a FETCH.
 type fetched struct {
 	store.Info
@@ -54,7 +58,11 @@ func (s *session) fetch(c *command) error {
 		return err
 	}
 	f.keywords = s.view.Keywords()
-	if err := s.eachChunk(spans, f.chunk); err != nil {
+	size := infoChunk
+	if f.parsed {
+		size = parsedChunk
+	}
+	if err := s.eachChunk(spans, size, f.chunk); err != nil {
 		return err
 	}
 	if f.undecoded {
@@ -151,29 +159,50 @@ func (f *fetcher) chunk(infos []store.Info) (err error) {
 		f.lost = f.lost || gone
 		return gone || !f.wants(m)
 	})
-	if f.dated {
+	if f.dated || f.parsed {
 		f.uids = f.uids[:0]
-		for _, m := range infos {
-			f.uids = append(f.uids, m.UID)
+		for i := range infos {
+			f.uids = append(f.uids, infos[i].UID)
 		}
+	}
+	if f.dated {
 		if f.dates, err = f.view.InternalDates(f.ctx, f.uids, f.dates[:0]); err != nil {
 			return err
 		}
 	}
-	for i, info := range infos {
-		m := fetched{Info: info}
-		if f.dated {
-			m.date = f.dates[i]
-		}
-		if err := f.load(&m); errors.Is(err, store.ErrExpunged) {
-			f.lost = true
-		} else if err != nil {
-			return err
-		} else if err := f.message(&m); err != nil {
+	if f.parsed {
+		return f.view.Structures(f.ctx, f.uids, func(i int, p *message.Part) error {
+			if p == nil {
+				f.lost = true
+				return nil
+			}
+			return f.one(i, &fetched{Info: infos[i], part: p})
+		})
+	}
+	m := new(fetched)
+	for i := range infos {
+		*m = fetched{Info: infos[i]}
+		if err := f.one(i, m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// one sends the response for the i-th message of the chunk, unless it is gone.
+func (f *fetcher) one(i int, m *fetched) error {
+	if f.dated {
+		m.date = f.dates[i]
+	}
+	err := f.load(m)
+	if errors.Is(err, store.ErrExpunged) {
+		f.lost = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.message(m)
 }
 
 // message sends the response for one message.
@@ -208,17 +237,19 @@ func (f *fetcher) load(m *fetched) (err error) {
 	if f.dated && m.date.IsZero() {
 		return store.ErrExpunged
 	}
-	if f.parsed {
-		if m.part, err = f.view.Structure(f.ctx, m.UID); err != nil {
-			return err
+	if !f.opened {
+		return nil
+	}
+	if m.body, err = f.view.Open(f.ctx, m.UID); err != nil {
+		return err
+	}
+	m.Size = m.body.Whole().Size() // if the file was changed in place, the old size would belie the literal
+	if _, size := m.body.Stored(); m.part != nil && m.part.EndOff != size {
+		if m.part, err = f.view.Reparse(f.ctx, m.UID); err != nil {
+			return errors.Join(err, m.body.Close())
 		}
 	}
-	if f.opened {
-		if m.body, err = f.view.Open(f.ctx, m.UID); err == nil {
-			m.Size = m.body.Whole().Size() // if the file was changed in place, the old size would belie the literal
-		}
-	}
-	return err
+	return nil
 }
 
 // item sends one data item. An error here is one of the connection, or leaves it unusable.

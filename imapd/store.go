@@ -146,7 +146,7 @@ const infoChunk = 512
 
 // eachInfo calls f for each message of spans, until it returns an error.
 func (s *session) eachInfo(spans []span, f func(store.Info) error) error {
-	return s.eachChunk(spans, func(chunk []store.Info) error {
+	return s.eachChunk(spans, infoChunk, func(chunk []store.Info) error {
 		for _, m := range chunk {
 			if err := f(m); err != nil {
 				return err
@@ -156,17 +156,26 @@ func (s *session) eachInfo(spans []span, f func(store.Info) error) error {
 	})
 }
 
-// eachChunk calls f for the messages of spans, infoChunk at most at once, until it
-// returns an error. f may change the slice.
-func (s *session) eachChunk(spans []span, f func([]store.Info) error) error {
+// eachChunk calls f for the messages of spans, size at once, until it returns an error. f
+// may change the slice.
+func (s *session) eachChunk(spans []span, size int, f func([]store.Info) error) error {
 	var buf []store.Info
 	for _, sp := range spans {
-		for from := sp.from; from <= sp.to; from += infoChunk {
-			buf = s.view.Infos(from, min(from+infoChunk-1, sp.to), buf[:0])
+		for from := sp.from; from <= sp.to; {
+			to := min(from+size-len(buf)-1, sp.to)
+			buf = s.view.Infos(from, to, buf)
+			from = to + 1
+			if len(buf) < size {
+				continue
+			}
 			if err := f(buf); err != nil {
 				return err
 			}
+			buf = buf[:0]
 		}
 	}
-	return nil
+	if len(buf) == 0 {
+		return nil
+	}
+	return f(buf)
 }

@@ -356,7 +356,7 @@ func (a *Account) shut() error {
 			kept = append(kept, m)
 		}
 	}
-	err := errors.Join(a.index().flushStructures(), a.settle(kept))
+	err := errors.Join(a.index().flushKept(), a.settle(kept))
 	for _, m := range kept {
 		m.retire(ErrClosed)
 	}

@@ -82,6 +82,7 @@ func commitAll(ms []*Mailbox, css []*changeSet) error {
 	for i, m := range ms {
 		m.publish(css[i], rows[i])
 	}
+	ms[0].a.tidyIndex()
 	return nil
 }
 
@@ -105,9 +106,7 @@ func (m *Mailbox) commitIndex(tx *sql.Tx, cs *changeSet) (*indexRow, error) {
 			return nil, err
 		}
 	}
-	if err := m.a.index().dropStructures(tx, r.key, cs.del); err != nil {
-		return nil, err
-	}
+	m.a.index().forget(r.key, cs.del)
 	if len(cs.del) > 0 {
 		if _, err := tx.Exec("INSERT OR REPLACE INTO expunged (mailbox, modseq, uids) VALUES (?,?,?)", r.key, cs.modseq, appendUIDs(nil, cs.del)); err != nil {
 			return nil, err
@@ -134,7 +133,9 @@ func (m *Mailbox) putBlocks(tx *sql.Tx, key int64, cs *changeSet, blocks []UID) 
 		if buf, top = m.cols.encodeBlock(buf[:0], cs, b, &m.s.hosts); len(buf) > 0 {
 			_, err = put.Exec(key, b, top, buf)
 		} else {
-			_, err = tx.Exec("DELETE FROM block WHERE mailbox=? AND block=?", key, b)
+			if _, err = tx.Exec("DELETE FROM block WHERE mailbox=? AND block=?", key, b); err == nil {
+				err = dropKept(tx, key, b)
+			}
 		}
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,11 +29,11 @@ type index struct {
 
 	damaged atomic.Bool // SQLite says so
 
-	structures structureCache
+	kept keptCache
 }
 
 // indexVersion is written to PRAGMA user_version; an index of another version is dropped.
-const indexVersion = 1
+const indexVersion = 2
 
 const indexSchema = `
 CREATE TABLE mailbox (
@@ -65,13 +66,33 @@ CREATE TABLE expunged (
 	uids BLOB NOT NULL,
 	PRIMARY KEY (mailbox, modseq)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE structure (
+` + keptSchema
+
+// keptSchema has what is learnt of messages by reading them: see keptRow. Parted by kind,
+// so that what one command wants lies side by side.
+const keptSchema = `
+CREATE TABLE kept (
 	mailbox INTEGER NOT NULL,
+	kind INTEGER NOT NULL,
+	block INTEGER NOT NULL,
+	data BLOB NOT NULL,
+	PRIMARY KEY (mailbox, kind, block)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE large (
+	mailbox INTEGER NOT NULL,
+	kind INTEGER NOT NULL,
 	uid INTEGER NOT NULL,
 	data BLOB NOT NULL,
-	PRIMARY KEY (mailbox, uid)
+	PRIMARY KEY (mailbox, kind, uid)
 ) STRICT, WITHOUT ROWID;
 `
+
+// indexSteps bring an index of an older version to the next one: that of version v is at v.
+// They drop no more than what the next one holds in another form, so that clients notice
+// nothing.
+var indexSteps = [indexVersion]string{
+	1: "DROP TABLE structure;" + keptSchema,
+}
 
 // openIndex opens the index at path. One that is missing, damaged or of another version
 // is made anew: it is a cache.
@@ -129,23 +150,26 @@ func (ix *index) prepare() error {
 	if err := ix.db.QueryRow("PRAGMA user_version").Scan(&v); err != nil {
 		return err
 	}
-	switch v {
-	case indexVersion:
-	case 0:
+	if v < 0 || v > indexVersion {
+		return fmt.Errorf("index of version %d", v)
+	}
+	if v < indexVersion {
+		script := indexSchema
+		if v > 0 {
+			script = strings.Join(indexSteps[v:], "")
+		}
 		if err := ix.commit(func(tx *sql.Tx) error {
-			_, err := tx.Exec(indexSchema + fmt.Sprintf("PRAGMA user_version = %d", indexVersion))
+			_, err := tx.Exec(script + fmt.Sprintf("PRAGMA user_version = %d", indexVersion))
 			return err
 		}); err != nil {
 			return err
 		}
-	default:
-		return fmt.Errorf("index of version %d", v)
 	}
 	var tables int
-	if err := ix.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name IN ('mailbox', 'block', 'expunged', 'structure')").Scan(&tables); err != nil {
+	if err := ix.db.QueryRow("SELECT count(*) FROM sqlite_schema WHERE name IN ('mailbox', 'block', 'expunged', 'kept', 'large')").Scan(&tables); err != nil {
 		return err
 	}
-	if tables != 4 {
+	if tables != 5 {
 		return fmt.Errorf("index of %d tables", tables)
 	}
 	st, err := os.Stat(ix.path)
@@ -255,7 +279,8 @@ func putRow(tx *sql.Tx, id string, r *indexRow) error {
 
 // dropMailbox forgets a mailbox, or with keepRow all of it but its row.
 func dropMailbox(tx *sql.Tx, key int64, keepRow bool) error {
-	for _, q := range []string{"DELETE FROM block WHERE mailbox=?", "DELETE FROM expunged WHERE mailbox=?", "DELETE FROM structure WHERE mailbox=?", "DELETE FROM mailbox WHERE key=?"} {
+	for _, q := range []string{"DELETE FROM block WHERE mailbox=?", "DELETE FROM expunged WHERE mailbox=?",
+		"DELETE FROM kept WHERE mailbox=?", "DELETE FROM large WHERE mailbox=?", "DELETE FROM mailbox WHERE key=?"} {
 		if keepRow && q == "DELETE FROM mailbox WHERE key=?" {
 			continue
 		}

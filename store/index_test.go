@@ -183,7 +183,7 @@ func TestStructureOfADeletedMailbox(t *testing.T) {
 			}
 		}
 		if subject == "second" {
-			if err := a.index().flushStructures(); err != nil {
+			if err := a.index().flushKept(); err != nil {
 				t.Fatal(err)
 			}
 			if p, err := v.Structure(ctx, uids[0]); err != nil || p.Envelope.Subject != subject {
@@ -228,7 +228,7 @@ func TestStructuresGoWithTheirMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 1 {
-			if err := a.index().flushStructures(); err != nil {
+			if err := a.index().flushKept(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -236,12 +236,52 @@ func TestStructuresGoWithTheirMessages(t *testing.T) {
 	if _, err := m.Remove(t.Context(), uids[1:]); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.index().flushStructures(); err != nil {
+	if err := a.index().flushKept(); err != nil {
+		t.Fatal(err)
+	}
+	for kind := range keptKinds {
+		var row keptRow
+		if err := a.index().keptRows(t.Context(), m.key, kind, 0, 1, func(_ UID, data string) { row.decode(data, kind.columns()) }); err != nil || row.has != 1<<uids[0] {
+			t.Errorf("kind %d: %b %v", kind, row.has, err)
+		}
+	}
+	if _, err := m.Remove(t.Context(), uids[:1]); err != nil {
 		t.Fatal(err)
 	}
 	var n int
-	if err := a.index().db.QueryRow("SELECT count(*) FROM structure").Scan(&n); err != nil || n != 1 {
-		t.Error(n, err)
+	if err := a.index().db.QueryRow("SELECT count(*) FROM kept").Scan(&n); err != nil || n != 0 {
+		t.Error("rows of a block without messages:", n, err)
+	}
+}
+
+// An index of version 1 keeps all that clients can notice, and loses its structures.
+func TestIndexOfVersion1(t *testing.T) {
+	s, a := testAccount(t, nil)
+	m := testBox(t, a, "INBOX")
+	uids := testAppend(t, m, "Subject: 1\r\n\r\n", "Subject: 2\r\n\r\n", "Subject: 3\r\n\r\n")
+	if _, err := m.Remove(t.Context(), uids[:1]); err != nil {
+		t.Fatal(err)
+	}
+	st, err := m.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, a = reopened(t, s, true, func(path string) {
+		exec(t, path, `DROP TABLE kept; DROP TABLE large;
+			CREATE TABLE structure (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (mailbox, uid)) STRICT, WITHOUT ROWID;
+			INSERT INTO structure VALUES (1, 2, x'00'); PRAGMA user_version = 1`)
+	})
+	m = testBox(t, a, "INBOX")
+	now, err := m.Status(t.Context())
+	if err != nil || now != st {
+		t.Errorf("%+v %v, was %+v", now, err, st)
+	}
+	var n int
+	if err := a.index().db.QueryRow("SELECT count(*) FROM expunged").Scan(&n); err != nil || n != 1 {
+		t.Error("the expunged UIDs are lost:", n, err)
+	}
+	if p, err := testView(t, m).Structure(t.Context(), uids[1]); err != nil || p.Envelope.Subject != "2" {
+		t.Error(p, err)
 	}
 }
 

@@ -61,7 +61,7 @@ func TestStructuresAndHeadings(t *testing.T) {
 		}); err != nil || n != len(uids) {
 			t.Fatal(n, err)
 		}
-		if err := a.index().flushStructures(); err != nil {
+		if err := a.index().flushKept(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,149 +2,129 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"io"
+	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"kurir/internal/message"
-)
-
-// structureCache holds parsed structures that are not in the index yet, so that many are
-// written in one transaction.
-type structureCache struct {
-	mu   sync.Mutex
-	todo map[structureKey][]byte
-	size int // bytes in todo
-}
-
-type structureKey struct {
-	mailbox int64
-	uid     UID
-}
-
-// How many structures, and how many bytes of them, wait for one transaction: that of a
-// hostile message has megabytes.
-const (
-	structureBatch = 256
-	structureBytes = 2 << 20
 )
 
 // Structure is the message's MIME structure with its envelope: parsed once, kept in the
 // index. Errors: ErrExpunged, or ErrUnavailable with its cause.
 func (v *View) Structure(ctx context.Context, uid UID) (*message.Part, error) {
-	v.load()
+	var p *message.Part
+	err := v.Structures(ctx, []UID{uid}, func(_ int, q *message.Part) error { // its room is not used again
+		p = q
+		return nil
+	})
+	if err == nil && p == nil {
+		err = ErrExpunged
+	}
+	return p, err
+}
+
+// Reparse is Structure for a message whose file is seen to be another than it was parsed
+// from.
+func (v *View) Reparse(ctx context.Context, uid UID) (*message.Part, error) {
+	k, err := v.relearn(ctx, keptStructure, uid)
+	if err != nil {
+		return nil, err
+	}
+	return new(message.Decoder).Part(k[keptStructure][0])
+}
+
+// relearn learns a message anew, in place of what the index says of it.
+func (v *View) relearn(ctx context.Context, kind keptKind, uid UID) (*kept, error) {
 	v.m.state.RLock()
-	ix, key := v.m.a.index(), structureKey{v.m.key, uid} // checkIndex takes the key away first
+	ix, key := v.m.a.index(), v.m.key
 	v.m.state.RUnlock()
-	if data, err := ix.structure(key); err == nil && data != nil {
-		p := new(message.Part)
-		if p.UnmarshalBinary(data) == nil {
-			return p, nil
+	k, err := v.learn(ctx, kind, uid)
+	if err == nil {
+		ix.keep(key, uid, k)
+		v.m.a.tidyIndex()
+	}
+	return k, err
+}
+
+// tidyIndex writes what waits for the index, if it is much; that it can't be written hurts
+// nobody.
+func (a *Account) tidyIndex() {
+	if err := a.index().tidyKept(); err != nil {
+		a.s.log.Warn("the index does not take what was read", "account", a.address, "error", err)
+	}
+}
+
+// learnMissing learns, on all cores, what b does not have of the messages uids. After an
+// error b ends before its message.
+func (v *View) learnMissing(ctx context.Context, ix *index, key int64, kind keptKind, uids []UID, b *keptBatch) {
+	todo := make([]int, 0, len(uids))
+	for i := range uids {
+		if !b.has[i] {
+			todo = append(todo, i)
 		}
+	}
+	errs := make([]error, len(todo))
+	var next atomic.Int64
+	work := func() {
+		for {
+			n := int(next.Add(1)) - 1
+			if n >= len(todo) {
+				return
+			}
+			i := todo[n]
+			k, err := v.learn(ctx, kind, uids[i])
+			if err != nil {
+				errs[n] = err
+				continue
+			}
+			ix.keep(key, uids[i], k)
+			b.recs[i], b.has[i] = *k[kind], true
+		}
+	}
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(todo)) - 1 {
+		wg.Go(work) // ends with todo
+	}
+	work()
+	wg.Wait()
+	v.m.a.tidyIndex()
+	for n, err := range errs {
+		if err != nil && !errors.Is(err, ErrExpunged) {
+			b.recs, b.err = b.recs[:todo[n]], err
+			return
+		}
+	}
+}
+
+// learn reads a message for what is kept of it: for its structure all of it, and then it
+// gives the other kinds as well, else its header. A panic over a message, which only its
+// own goroutine can catch, is an error. Errors: ErrExpunged, or ErrUnavailable with its cause.
+func (v *View) learn(ctx context.Context, kind keptKind, uid UID) (k *kept, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reading UID %d: panic: %v\n%s", uid, p, debug.Stack())
+		}
+	}()
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	b, err := v.Open(ctx, uid)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	r, size := b.Stored()
-	p, err := message.Parse(io.NewSectionReader(r, 0, size), message.Limits{})
+	h, err := readHead(b)
 	if err != nil {
 		return nil, kindOf(err)
 	}
-	if data, err := p.AppendBinary(nil); err == nil {
-		if err := ix.keepStructure(key, data); err != nil {
-			v.m.s.log.Warn("the index takes no structures", "account", v.m.a.address, "error", err)
-		}
+	defer h.free()
+	k = new(kept)
+	err = k.learnHeading(h)
+	if err == nil && kind == keptStructure {
+		err = k.learnStructure(h)
 	}
-	return p, nil
-}
-
-func (ix *index) structure(key structureKey) ([]byte, error) {
-	ix.structures.mu.Lock()
-	data := ix.structures.todo[key]
-	ix.structures.mu.Unlock()
-	if data != nil || key.mailbox == 0 { // a mailbox that the index does not hold yet
-		return data, nil
-	}
-	err := ix.db.QueryRow("SELECT data FROM structure WHERE mailbox=? AND uid=?", key.mailbox, key.uid).Scan(&data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return data, err
-}
-
-// keepStructure remembers a structure, and writes those remembered if there are many.
-func (ix *index) keepStructure(key structureKey, data []byte) error {
-	if key.mailbox == 0 {
-		return nil
-	}
-	c := &ix.structures
-	c.mu.Lock()
-	if c.todo == nil {
-		c.todo = map[structureKey][]byte{}
-	}
-	c.todo[key] = data
-	c.size += len(data)
-	if len(c.todo) < structureBatch && c.size < structureBytes {
-		c.mu.Unlock()
-		return nil
-	}
-	todo := c.todo
-	c.todo, c.size = nil, 0
-	c.mu.Unlock()
-	return ix.putStructures(todo)
-}
-
-// flushStructures writes those that are remembered.
-func (ix *index) flushStructures() error {
-	c := &ix.structures
-	c.mu.Lock()
-	todo := c.todo
-	c.todo, c.size = nil, 0
-	c.mu.Unlock()
-	if len(todo) == 0 {
-		return nil
-	}
-	return ix.putStructures(todo)
-}
-
-func (ix *index) putStructures(todo map[structureKey][]byte) error {
-	return ix.commit(func(tx *sql.Tx) error {
-		st, err := tx.Prepare("INSERT OR REPLACE INTO structure (mailbox, uid, data) VALUES (?,?,?)")
-		if err != nil {
-			return err
-		}
-		defer st.Close()
-		for k, data := range todo {
-			if _, err := st.Exec(k.mailbox, k.uid, data); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// dropStructures forgets the structures of messages that are gone.
-func (ix *index) dropStructures(tx *sql.Tx, mailbox int64, uids []UID) error {
-	if len(uids) == 0 {
-		return nil
-	}
-	ix.structures.mu.Lock()
-	for _, uid := range uids {
-		delete(ix.structures.todo, structureKey{mailbox, uid})
-	}
-	ix.structures.mu.Unlock()
-	st, err := tx.Prepare("DELETE FROM structure WHERE mailbox=? AND uid=?")
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	for _, uid := range uids {
-		if _, err := st.Exec(mailbox, uid); err != nil {
-			return err
-		}
-	}
-	return nil
+	return k, kindOf(err)
 }

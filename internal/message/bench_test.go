@@ -93,6 +93,16 @@ func BenchmarkBinary(b *testing.B) {
 		}
 		b.ReportMetric(float64(len(data)), "bytes")
 	})
+	b.Run("decoder", func(b *testing.B) {
+		b.ReportAllocs()
+		var d Decoder
+		text := string(data)
+		for b.Loop() {
+			if _, err := d.Part(text); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("unmarshal", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

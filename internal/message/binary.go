@@ -67,6 +67,8 @@ const (
 	hasHeaderNL
 	hasChildren
 	allPartFlags = 1<<iota - 1
+
+	allTexts = hasID | hasDescription | hasEncoding | hasMD5 | hasLocation | hasDisposition
 )
 
 // Flags of an envelope.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"iter"
 	"strings"
 )
@@ -100,4 +101,58 @@ func (h *Heading) Values(name FieldName) iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// Folded begins each text of AppendFolded: no byte of UTF-8.
+const Folded = 0xff
+
+// AppendFolded appends the values of all fields of that name as SEARCH compares them:
+// decoded, see [DecodeHeader], and folded, see [Fold]; before each a byte Folded, which is
+// in no text that is looked for.
+func (h *Heading) AppendFolded(dst []byte, name FieldName) []byte {
+	for v := range h.Values(name) {
+		dst = Fold(append(dst, Folded), []byte(DecodeHeader(v)))
+	}
+	return dst
+}
+
+// headingVersion begins the binary form of a Heading: the version, then for each field its
+// number, the length of its value as a varint, and the value.
+const headingVersion = 1
+
+// AppendBinary appends the heading's binary form to b.
+func (h *Heading) AppendBinary(b []byte) []byte {
+	b = append(b, headingVersion)
+	for i := range h.Fields {
+		b = append(b, byte(h.Fields[i].Name))
+		b = binary.AppendUvarint(b, uint64(len(h.Fields[i].Value)))
+		b = append(b, h.Fields[i].Value...)
+	}
+	return b
+}
+
+// Decode makes h what AppendBinary was given, out of data, which its values are then
+// pieces of; it uses the room that h has. The only error is ErrBinary; h is then empty.
+func (h *Heading) Decode(data string) error {
+	h.Fields = h.Fields[:0]
+	if data == "" || data[0] != headingVersion {
+		return ErrBinary
+	}
+	r := reader{s: data[1:]}
+	for r.s != "" {
+		name := FieldName(r.s[0])
+		r.s = r.s[1:]
+		n := r.size(int64(len(r.s)))
+		if r.bad || n > int64(len(r.s)) || name == 0 || name > lastField {
+			h.Fields = h.Fields[:0]
+			return ErrBinary
+		}
+		h.Fields = append(h.Fields, HeadingField{name, r.s[:n]})
+		r.s = r.s[n:]
+	}
+	if r.bad {
+		h.Fields = h.Fields[:0]
+		return ErrBinary
+	}
+	return nil
 }

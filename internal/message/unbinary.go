@@ -8,22 +8,67 @@ import (
 // UnmarshalBinary makes p what AppendBinary was given. Memory is bounded by the size of
 // data. The only error is ErrBinary; p is then as it was.
 func (p *Part) UnmarshalBinary(data []byte) error {
-	if len(data) == 0 || data[0] != binaryVersion {
-		return ErrBinary
+	var d Decoder
+	q, err := d.Part(string(data))
+	if err == nil {
+		*p = *q
 	}
-	r := reader{s: string(data[1:])}
-	q := r.part(0, math.MaxInt64, 1)
+	return err
+}
+
+// Decoder reads binary forms of Parts, one after another, into memory that it uses again.
+type Decoder struct {
+	parts    []Part
+	children []*Part
+	envs     []Envelope
+	params   []Param
+	addrs    []Address
+	langs    []string
+}
+
+// maxKeep is how many items of a kind a Decoder keeps room for.
+const maxKeep = 4096
+
+// Part gives the Part that AppendBinary was given, made of pieces of data. It is valid
+// until the next call. The only error is ErrBinary.
+func (d *Decoder) Part(data string) (*Part, error) {
+	if data == "" || data[0] != binaryVersion {
+		return nil, ErrBinary
+	}
+	d.parts, d.children, d.envs = reuse(d.parts), reuse(d.children), reuse(d.envs)
+	d.params, d.addrs, d.langs = reuse(d.params), reuse(d.addrs), reuse(d.langs)
+	r := reader{s: data[1:], d: d}
+	p := r.part(0, math.MaxInt64, 1)
 	if r.bad || r.s != "" {
-		return ErrBinary
+		return nil, ErrBinary
 	}
-	*p = *q
-	return nil
+	return p, nil
+}
+
+// reuse empties a list, and lets go of one that has become large.
+func reuse[T any](list []T) []T {
+	if cap(list) > maxKeep {
+		return nil
+	}
+	return list[:0]
+}
+
+// room gives a zero item behind those of list. The items before stay where they are, in
+// the array that they have, when the list needs a new one.
+func room[T any](list []T) ([]T, *T) {
+	if len(list) == cap(list) {
+		list = make([]T, 0, max(4, min(2*cap(list), 1024)))
+	}
+	var zero T
+	list = append(list, zero)
+	return list, &list[len(list)-1]
 }
 
 // reader reads the binary form from s and remembers if anything in it was bad; from
 // then on it returns nothing but zero values.
 type reader struct {
 	s   string
+	d   *Decoder // where parts and lists lie
 	bad bool
 }
 
@@ -32,6 +77,15 @@ func (r *reader) fail() {
 }
 
 func (r *reader) uint() uint64 {
+	if len(r.s) > 0 && r.s[0] < 0x80 { // nearly all are
+		v := r.s[0]
+		r.s = r.s[1:]
+		return uint64(v)
+	}
+	return r.longUint()
+}
+
+func (r *reader) longUint() uint64 {
 	var v uint64
 	for i := 0; i < len(r.s) && i < binary.MaxVarintLen64; i++ {
 		c := r.s[i]
@@ -87,8 +141,9 @@ func (r *reader) string() string {
 }
 
 // part reads a part that lies in the range from at to end.
-func (r *reader) part(at, end int64, depth int) *Part {
-	p := &Part{Encoding: "7bit"}
+func (r *reader) part(at, end int64, depth int) (p *Part) {
+	r.d.parts, p = room(r.d.parts)
+	p.Encoding = "7bit"
 	if depth > maxBinaryDepth {
 		r.fail()
 		return p
@@ -98,29 +153,48 @@ func (r *reader) part(at, end int64, depth int) *Part {
 	p.Type = r.string()
 	p.Subtype = r.string()
 	p.Params = r.params()
-	for i, s := range p.texts() {
-		if flags&(1<<i) != 0 {
-			*s.text = r.string()
+	if flags&allTexts != 0 {
+		for i, s := range p.texts() {
+			if flags&(1<<i) != 0 {
+				*s.text = r.string()
+			}
 		}
 	}
 	if flags&hasDisposition != 0 {
 		p.DispositionParams = r.params()
 	}
 	if flags&hasLanguage != 0 {
-		for n := r.count(1); n > 0 && !r.bad; n-- {
-			p.Language = append(p.Language, r.string())
-		}
+		p.Language = r.languages()
 	}
 	if flags&hasEnvelope != 0 {
 		p.Envelope = r.envelope()
 	}
 	if flags&hasChildren != 0 {
-		for n := r.count(minPart); n > 0 && !r.bad; n-- {
-			c := r.part(max(p.BodyOff, p.lastEnd()), p.EndOff, depth+1)
-			p.Children = append(p.Children, c)
-		}
+		p.Children = r.parts(p, depth)
 	}
 	return p
+}
+
+// parts reads the parts of p.
+func (r *reader) parts(p *Part, depth int) []*Part {
+	n := r.count(minPart)
+	if n == 0 {
+		return nil
+	}
+	d := r.d
+	if cap(d.children)-len(d.children) < n {
+		d.children = make([]*Part, 0, max(n, 16))
+	}
+	k := len(d.children)
+	d.children = d.children[:k+n] // theirs come behind
+	list := d.children[k : k : k+n]
+	at := p.BodyOff
+	for ; n > 0 && !r.bad; n-- {
+		c := r.part(at, p.EndOff, depth+1)
+		list = append(list, c)
+		at = c.EndOff
+	}
+	return list
 }
 
 // layout reads offsets and counts.
@@ -146,33 +220,34 @@ func (r *reader) layout(p *Part, at, end int64, flags uint64) {
 // body NLs, type, subtype and the number of params.
 const minPart = 9
 
-// lastEnd is where the last child ends, 0 if there is none.
-func (p *Part) lastEnd() int64 {
-	if len(p.Children) == 0 {
-		return 0
-	}
-	return p.Children[len(p.Children)-1].EndOff
-}
-
 func (r *reader) params() []Param {
 	n := r.count(2)
 	if n == 0 {
 		return nil
 	}
-	list := make([]Param, 0, n)
+	d := r.d
+	k := len(d.params)
 	for ; n > 0 && !r.bad; n-- {
-		list = append(list, Param{r.string(), r.string()})
+		d.params = append(d.params, Param{r.string(), r.string()})
 	}
-	return list
+	return d.params[k:len(d.params):len(d.params)]
 }
 
-func (r *reader) envelope() *Envelope {
-	flags := r.flags(allEnvelopeFlags)
-	e := &Envelope{
-		HasDate: flags&hasDate != 0, HasSubject: flags&hasSubject != 0,
-		HasInReplyTo: flags&hasInReplyTo != 0, HasMessageID: flags&hasMessageID != 0,
+func (r *reader) languages() []string {
+	d := r.d
+	k := len(d.langs)
+	for n := r.count(1); n > 0 && !r.bad; n-- {
+		d.langs = append(d.langs, r.string())
 	}
-	for i, s := range []*string{&e.Date, &e.Subject, &e.InReplyTo, &e.MessageID, &e.FirstRef} {
+	return d.langs[k:len(d.langs):len(d.langs)]
+}
+
+func (r *reader) envelope() (e *Envelope) {
+	flags := r.flags(allEnvelopeFlags)
+	r.d.envs, e = room(r.d.envs)
+	e.HasDate, e.HasSubject = flags&hasDate != 0, flags&hasSubject != 0
+	e.HasInReplyTo, e.HasMessageID = flags&hasInReplyTo != 0, flags&hasMessageID != 0
+	for i, s := range [...]*string{&e.Date, &e.Subject, &e.InReplyTo, &e.MessageID, &e.FirstRef} {
 		if flags&(1<<i) != 0 {
 			*s = r.string()
 		}
@@ -196,12 +271,14 @@ func (r *reader) addresses() []Address {
 	if n == 0 {
 		return nil
 	}
-	list := make([]Address, 0, min(n, 1024))
+	d := r.d
+	k := len(d.addrs)
 	last := ""
 	for ; n > 0 && !r.bad; n-- {
-		var a Address
+		d.addrs = append(d.addrs, Address{})
+		a := &d.addrs[len(d.addrs)-1]
 		flags := r.flags(allAddressFlags)
-		for i, s := range []*string{&a.Name, &a.Route, &a.Mailbox, &a.Host} {
+		for i, s := range [...]*string{&a.Name, &a.Route, &a.Mailbox, &a.Host} {
 			if flags&(1<<i) != 0 {
 				*s = r.string()
 			}
@@ -210,7 +287,6 @@ func (r *reader) addresses() []Address {
 			a.Host = last
 		}
 		last = a.Host
-		list = append(list, a)
 	}
-	return list
+	return d.addrs[k:len(d.addrs):len(d.addrs)]
 }
