@@ -25,6 +25,7 @@ type Conn struct {
 	counted netip.Addr // what the limiter counts; zero for a trusted proxy
 	log     *slog.Logger
 	closed  atomic.Bool
+	vouched atomic.Bool // it counts per address no more
 
 	read, write deadline
 	early       *earlyTalk // nil if there is no wait
@@ -106,6 +107,14 @@ func (c *Conn) Close() error {
 	err := c.Conn.Close()
 	c.l.remove(c)
 	return err
+}
+
+// Vouch says that the client has proved who it is, and will be counted by that: it takes no room
+// any more among the connections of its address, which may be that of a whole office.
+func (c *Conn) Vouch() {
+	if c.vouched.CompareAndSwap(false, true) {
+		c.l.limiter.releaseAddr(c.counted)
+	}
 }
 
 // SetReadTimeout changes the rolling deadline of Read, from now on and for a Read on

@@ -61,13 +61,20 @@ func (l *Limiter) take(ip netip.Addr) (reason string) {
 
 // release takes back one take of the same ip.
 func (l *Limiter) release(ip netip.Addr) {
-	key := limitKey(ip)
+	l.releaseAddr(ip)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.open--
+}
+
+// releaseAddr takes back what one take counted for ip; in all, it counts on.
+func (l *Limiter) releaseAddr(ip netip.Addr) {
+	key := limitKey(ip)
 	if !key.IsValid() {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.perAddr[key]--; l.perAddr[key] == 0 {
 		delete(l.perAddr, key)
 	}

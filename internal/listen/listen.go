@@ -42,8 +42,8 @@ type Options struct {
 	// MaxConns is how many connections may be open at once; zero means 2000, less
 	// than zero any number.
 	MaxConns int
-	// MaxPerAddr is how many of them may come from one IPv4 address or one IPv6 /64;
-	// zero means 50, less than zero any number.
+	// MaxPerAddr is how many of them may come from one IPv4 address or one IPv6 /64, those
+	// that Conn.Vouch was called for aside; zero means 50, less than zero any number.
 	MaxPerAddr int
 	// Limiter, if not nil, counts in place of MaxConns and MaxPerAddr, so that several
 	// listeners can share one bound.
@@ -239,7 +239,8 @@ func (l *Listener) add(c *Conn) bool {
 
 // remove is called once for each connection that add took.
 func (l *Listener) remove(c *Conn) {
-	l.limiter.release(c.counted)
+	c.Vouch()
+	l.limiter.release(netip.Addr{})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)

@@ -105,8 +105,21 @@ func TestPerAddressLimit(t *testing.T) {
 		if got, _ := io.ReadAll(client); len(got) == 0 {
 			t.Error("a second Close freed a second place")
 		}
-		a2.Close()
-		if seen.opened != 17 || seen.closed != 2 || len(seen.refused) != 4 || seen.refused[0] != ReasonPerAddr {
+		a2.Vouch()
+		a2.Vouch() // only the first counts
+		open("192.0.2.1:6")
+		refused := f.dial("192.0.2.1:7")
+		open("pipe")
+		if got, _ := io.ReadAll(refused); len(got) == 0 {
+			t.Error("a second Vouch freed a second place")
+		}
+		a2.Close() // frees none now
+		again := f.dial("192.0.2.1:8")
+		open("pipe")
+		if got, _ := io.ReadAll(again); len(got) == 0 {
+			t.Error("Close freed a place that Vouch had freed")
+		}
+		if seen.opened != 20 || seen.closed != 2 || len(seen.refused) != 6 || seen.refused[0] != ReasonPerAddr {
 			t.Errorf("observer: %+v", seen)
 		}
 		cut, cancel := context.WithCancel(t.Context())
