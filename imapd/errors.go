@@ -72,7 +72,7 @@ var storeErrors = []struct {
 	{store.ErrNoAccount, imap.ResponseCodeUnavailable, "No mail store for this account"},
 	{store.ErrNewer, imap.ResponseCodeContactAdmin, "The mail was written by a newer version of this server"},
 	{store.ErrUnavailable, imap.ResponseCodeUnavailable, "Mail store unavailable, try again later"},
-	{store.ErrClosed, imap.ResponseCodeUnavailable, "Server is stopping"},
+	{store.ErrClosed, imap.ResponseCodeUnavailable, "The account's mail is closed"}, // removed, renamed, or the server stops
 	{context.Canceled, imap.ResponseCodeUnavailable, "Server is stopping"},
 }
 

@@ -32,7 +32,7 @@ func (s *session) idle(c *command) error {
 	go func() {       // ends with ctx, at the latest
 		err := s.guardedWatch(ctx)
 		if err != nil {
-			s.base.SetReadDeadline(time.Unix(1, 0)) // wakes readDone
+			s.wake() // readDone
 		}
 		watched <- err
 	}()

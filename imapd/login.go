@@ -3,7 +3,6 @@ package imapd
 import (
 	"encoding/base64"
 	"errors"
-	"time"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -92,29 +91,48 @@ func decodeSASL(line string, initial bool) ([]byte, error) {
 // logIn checks the password, and opens the account. The outcome is logged by package auth.
 func (s *session) logIn(c *command, at auth.Attempt) error {
 	at.Protocol, at.Remote, at.TLS, at.Log = "imap", s.remote(), s.tls, s.log
-	address, err := s.srv.Auth.Authenticate(s.ctx, at)
+	login, err := s.enter(at)
 	if err != nil {
-		return authReply(err)
-	}
-	if !s.srv.sessions.enter(address, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount)) {
-		s.log.Warn("too many connections of one account", "account", address)
-		return errTooManySessions
-	}
-	account, err := s.srv.Store.Account(s.ctx, address)
-	if err != nil {
-		s.srv.sessions.leave(address)
 		return err
 	}
-	s.account, s.counted, s.state = account, address, authenticated
-	s.log = s.log.With("account", address)
-	s.base.SetReadTimeout(orDefault(s.srv.IdleTimeout, DefaultIdleTimeout))
-	s.base.SetReadDeadline(time.Time{})
-	if s.stopping.Load() {
-		s.stop() // its deadline may just have been lifted
+	account, err := s.srv.Store.Account(s.ctx, login.Address)
+	if err != nil {
+		s.srv.sessions.Leave(login)
+		return err
 	}
+	s.account, s.entered, s.state = account, login, authenticated
+	s.log = s.log.With("account", login.Address)
+	s.base.Vouch()
+	s.base.SetReadTimeout(orDefault(s.srv.IdleTimeout, DefaultIdleTimeout))
+	s.sleepAgain()
 	c.code, c.text = "CAPABILITY "+s.capabilities(), "Logged in"
 	return nil
 }
+
+// enter checks the password and counts the session, which can be ended from then on.
+func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
+	for {
+		mark := s.srv.sessions.Mark()
+		address, err := s.srv.Auth.Authenticate(s.ctx, at)
+		if err != nil {
+			return nil, authReply(err)
+		}
+		login := &auth.Session{Address: address, Remote: s.remote(), End: s.endLogin}
+		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
+		switch {
+		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
+		case err != nil:
+			s.log.Warn("too many connections of one account", "account", address)
+			return nil, errTooManySessions
+		default:
+			return login, nil
+		}
+	}
+}
+
+// errTooManySessions is the answer to a login with the right password (RFC 5530 section 3,
+// LIMIT). The connection stays, so that the client reads the reason.
+var errTooManySessions = no(imap.ResponseCodeLimit, "Too many connections of this account are open: close some, or let the mail program use fewer")
 
 // authReply says why a login failed, and no more than a stranger may know (RFC 5530
 // section 3).

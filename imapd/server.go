@@ -59,10 +59,17 @@ type Server struct {
 	MaxBad        int   // BAD replies before BYE; zero means 50
 	MaxMessage    int64 // bytes of a message in APPEND; zero means 50 MiB
 	MaxSearchKeys int   // keys in one SEARCH, those in parentheses included; zero means 1000
-	MaxPerAccount int   // sessions logged in to one account; zero means 50, less than zero no limit
+	// MaxPerAccount is how many sessions may be logged in to one account from one IPv4 address or
+	// IPv6 /64, and a fourth of how many from all; zero means 50, less than zero no limit.
+	MaxPerAccount int
 
-	sessions accountCounter
+	sessions auth.Sessions
 }
+
+// EndSessions asks the sessions of an account to say goodbye: at once if they wait, else behind
+// their command. It is to be called when the account was disabled, renamed or removed, or
+// has another password, and from any goroutine.
+func (s *Server) EndSessions(address string) { s.sessions.End(address) }
 
 // orDefault returns v, or def if v is zero.
 func orDefault[T comparable](v, def T) T {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kurir/internal/auth"
 	"kurir/internal/deflate"
 	"kurir/internal/listen"
 	"kurir/store"
@@ -34,6 +35,7 @@ type session struct {
 	ctx   context.Context // ends with the session
 
 	stopping   atomic.Bool // the server stops
+	ended      atomic.Bool // the login is not good any more
 	watching   bool        // IDLE: out belongs to the goroutine that waits for the mailbox
 	tls        bool
 	compressed bool // COMPRESS DEFLATE
@@ -42,7 +44,7 @@ type session struct {
 	running    string // the command at work, for the log
 
 	account  *store.Account // from login on
-	counted  string         // the account's name in Server.sessions
+	entered  *auth.Session  // from login on: what Server.sessions has
 	mailbox  *store.Mailbox // while selected
 	view     *store.View    // while selected
 	readOnly bool           // EXAMINE
@@ -94,14 +96,31 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // stop asks the session to end at its next read. It may be called from any goroutine.
 func (s *session) stop() {
 	s.stopping.Store(true)
-	s.base.SetReadDeadline(time.Unix(1, 0))
+	s.wake()
+}
+
+// endLogin asks the session to end, like stop, since its password is not good any more.
+func (s *session) endLogin() {
+	s.ended.Store(true)
+	s.wake()
+}
+
+// wake ends a wait for the client with os.ErrDeadlineExceeded, this one or the next.
+func (s *session) wake() { s.base.SetReadDeadline(time.Unix(1, 0)) }
+
+// sleepAgain lets reads wait again after wake, unless the session is to end.
+func (s *session) sleepAgain() {
+	s.base.SetReadDeadline(time.Time{})
+	if s.stopping.Load() || s.ended.Load() {
+		s.wake() // its deadline may just have been lifted
+	}
 }
 
 // close lets go of what the session holds in the store.
 func (s *session) close() {
 	s.deselect()
 	if s.account != nil {
-		s.srv.sessions.leave(s.counted)
+		s.srv.sessions.Leave(s.entered)
 		s.account.Close()
 		s.account = nil
 	}
@@ -140,6 +159,9 @@ func (s *session) loop() {
 		}
 		if err == nil {
 			err = s.out.err
+		}
+		if err == nil && s.ended.Load() { // with commands that have come already it would go on for a while
+			err = os.ErrDeadlineExceeded
 		}
 		if err != nil {
 			s.end(err)
@@ -223,6 +245,8 @@ func (s *session) end(err error) {
 		switch {
 		case s.stopping.Load():
 			s.out.line("* BYE [UNAVAILABLE] Server is stopping")
+		case s.ended.Load():
+			s.out.line("* BYE The account or its password was changed: log in again")
 		case s.state == notAuthenticated:
 			s.out.line("* BYE No login for too long")
 		default:

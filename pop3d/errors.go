@@ -39,6 +39,9 @@ const (
 // errEnd ends the session; all that is to be said has been written.
 var errEnd = errors.New("session ended")
 
+// errLoginEnded ends the session, which has to be told.
+var errLoginEnded = errors.New("login ended")
+
 // refuse turns an error of package store into the reply.
 func refuse(err error) error {
 	for _, m := range []struct {

@@ -102,15 +102,40 @@ func decodeSASL(s string) ([]byte, error) {
 
 // login checks the password, which logs the outcome, and opens the maildrop.
 func (s *session) login(mechanism, identity, user, pass string) error {
-	address, err := s.srv.Auth.Authenticate(s.work, auth.Attempt{Protocol: "pop3", Mechanism: mechanism, Remote: s.ip,
+	login, err := s.enter(auth.Attempt{Protocol: "pop3", Mechanism: mechanism, Remote: s.ip,
 		TLS: s.tls, Username: user, Password: pass, Identity: identity, Log: s.log})
 	if err != nil {
-		return refuseLogin(err)
+		return err
 	}
-	d, err := openMaildrop(s.work, s.srv.Store, address)
+	d, err := openMaildrop(s.work, s.srv.Store, login.Address)
 	if err != nil {
+		s.srv.sessions.Leave(login)
 		return refuse(err)
 	}
-	s.drop, s.state = d, transaction
+	if c := listen.From(s.base); c != nil {
+		c.Vouch()
+	}
+	s.entered, s.drop, s.state = login, d, transaction
 	return s.ok("Logged in")
+}
+
+// enter checks the password and counts the session, which can be ended from then on.
+func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
+	for {
+		mark := s.srv.sessions.Mark()
+		address, err := s.srv.Auth.Authenticate(s.work, at)
+		if err != nil {
+			return nil, refuseLogin(err)
+		}
+		login := &auth.Session{Address: address, Remote: s.ip, End: s.endLogin}
+		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
+		switch {
+		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
+		case err != nil:
+			s.log.Warn("too many connections of one account", "account", address)
+			return nil, &refusal{code: codeSysTemp, text: "Too many connections of this account are open: close some, or try again later"}
+		default:
+			return login, nil
+		}
+	}
 }

@@ -39,6 +39,8 @@ const (
 	DefaultIdleTimeout  = 10 * time.Minute // RFC 1939 section 3: no less
 	DefaultStopTimeout  = 3 * time.Second
 	DefaultMaxErrors    = 20
+
+	DefaultMaxPerAccount = 50
 )
 
 // Server is a POP3 server. Store and Auth must be set; the zero value of every other
@@ -61,7 +63,17 @@ type Server struct {
 	StopTimeout  time.Duration // how long Serve waits for sessions at the end; zero means 3 seconds
 
 	MaxErrors int // refused logins and commands that make no sense before the connection is closed; zero means 20
+	// MaxPerAccount is how many sessions may be logged in to one account from one IPv4 address or
+	// IPv6 /64, and a fourth of how many from all; zero means 50, less than zero no limit.
+	MaxPerAccount int
+
+	sessions auth.Sessions
 }
+
+// EndSessions asks the sessions of an account to end, without deleting what they have marked:
+// at once if they wait, else behind their command. It is to be called when the account was
+// disabled, renamed or removed, or has another password, and from any goroutine.
+func (s *Server) EndSessions(address string) { s.sessions.End(address) }
 
 // orDefault returns v, or def if v is zero.
 func orDefault[T comparable](v, def T) T {

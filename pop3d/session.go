@@ -11,8 +11,10 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"kurir/internal/auth"
 	"kurir/internal/listen"
 )
 
@@ -30,7 +32,7 @@ const (
 
 var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeBuffer) }}
 
-// session is one connection. Only its own goroutine touches it, but for wake.
+// session is one connection. Only its own goroutine touches it, but for wake and endLogin.
 type session struct {
 	srv  *Server
 	work context.Context // of what the session does
@@ -50,7 +52,9 @@ type session struct {
 	errors  int
 	tls     bool
 	utf8    bool
-	user    string // of USER
+	user    string        // of USER
+	entered *auth.Session // from login on: what Server.sessions has
+	ended   atomic.Bool   // the login is not good any more
 	drop    *maildrop
 
 	retrieved int   // messages
@@ -76,8 +80,17 @@ func (s *session) reader() {
 // wake makes a Read on its way return, so that the session sees that the server stops.
 func (s *session) wake() { s.base.SetReadDeadline(time.Now()) }
 
+// endLogin asks the session to end since its password is not good any more.
+func (s *session) endLogin() {
+	s.ended.Store(true)
+	s.wake()
+}
+
 // close gives back all that the session holds. Nothing is deleted here.
 func (s *session) close() {
+	if s.entered != nil {
+		s.srv.sessions.Leave(s.entered)
+	}
 	if s.drop != nil {
 		s.log.Info("session ended", "account", s.drop.account.Address(), "retrieved", s.retrieved, "bytes", s.sent,
 			"deleted", s.drop.removed)
@@ -105,8 +118,12 @@ func (s *session) loop() {
 			err = s.reply(r)
 		}
 	}
-	if s.stop.Err() != nil && !errors.Is(err, errEnd) {
-		s.err(codeSysTemp, "The server is stopping") // RFC 1939 has no word for it
+	switch { // RFC 1939 has no word for it
+	case errors.Is(err, errEnd):
+	case s.stop.Err() != nil:
+		s.err(codeSysTemp, "The server is stopping")
+	case s.ended.Load():
+		s.err(codeAuth, "The account or its password was changed: log in again")
 	}
 	s.flush() // there is nobody left to tell
 }
@@ -147,6 +164,9 @@ func (s *session) readLine(max int) ([]byte, error) {
 	}
 	if err := s.stop.Err(); err != nil { // after the deadline was set: wake has come, or will
 		return nil, err
+	}
+	if s.ended.Load() {
+		return nil, errLoginEnded
 	}
 	return s.lines.ReadLine(max)
 }

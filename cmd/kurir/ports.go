@@ -48,6 +48,11 @@ type serveFunc func(context.Context, net.Listener) error
 // servers are the front-ends by protocol.
 func (s *site) servers() map[string]serveFunc {
 	imap, pop3 := s.imapServer(), s.pop3Server()
+	s.data.service.Forget = func(address string) {
+		s.auth.Forget(address)
+		imap.EndSessions(address)
+		pop3.EndSessions(address)
+	}
 	withSMTP := func(m smtpd.Mode) serveFunc {
 		smtp := s.smtpServer(m)
 		return func(ctx context.Context, l net.Listener) error { return smtp.Serve(ctx, l, m) }
@@ -194,14 +199,14 @@ func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
-		MaxPerAccount: s.cfg.Limits.ConnectionsPerAddress,
+		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount,
 	}
 }
 
 func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
-		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout,
+		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount,
 	}
 }
 

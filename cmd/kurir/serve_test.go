@@ -207,3 +207,44 @@ func TestMetrics(t *testing.T) {
 		"kurir_fsync_seconds", `kurir_health_ok{check="storage"} 1`)
 	contains(t, get(t, "http://"+srv.address("127.0.0.1:40008")+"/"), "mail.example.test")
 }
+
+// TestOpenSessionsEnd: who was disabled, or has another password, is logged out everywhere.
+func TestOpenSessionsEnd(t *testing.T) {
+	s := newTestSite(t, "[tls]", `plaintext_login_networks = ["127.0.0.0/8"]`)
+	srv := s.serve()
+	s.must("", "domain", "add", "example.test")
+	password := strings.TrimSpace(s.must("", "account", "add", "alice@example.test", "--generate"))
+	for _, change := range [][]string{
+		{"account", "passwd", "alice@example.test", "--generate"},
+		{"account", "disable", "alice@example.test"},
+		{"account", "remove", "alice@example.test", "--yes"},
+	} {
+		imap, imapIn := dial(t, srv.address("127.0.0.1:40004"), nil)
+		talk(t, imap, imapIn, "", "* OK")
+		talk(t, imap, imapIn, "a LOGIN alice@example.test "+password, "a OK")
+		talk(t, imap, imapIn, "b SELECT INBOX", "b OK")
+		talk(t, imap, imapIn, "c IDLE", "+")
+		pop, popIn := dial(t, srv.address("127.0.0.1:40006"), nil)
+		talk(t, pop, popIn, "", "+OK")
+		talk(t, pop, popIn, "USER alice@example.test", "+OK")
+		talk(t, pop, popIn, "PASS "+password, "+OK")
+		said := strings.TrimSpace(s.must("", change...))
+		want := "was changed: log in again"
+		if change[1] == "remove" { // its mail is gone before its login is
+			want = ""
+		}
+		for c, r := range map[net.Conn]io.Reader{imap: imapIn, pop: popIn} {
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			b, err := io.ReadAll(r)
+			if err != nil || !strings.Contains(string(b), want) {
+				t.Errorf("after %s: %q, %v", change[1], b, err)
+			}
+		}
+		switch change[1] {
+		case "passwd":
+			password = said
+		case "disable":
+			s.must("", "account", "enable", "alice@example.test")
+		}
+	}
+}

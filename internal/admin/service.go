@@ -16,7 +16,8 @@ import (
 type Service struct {
 	Directory *directory.Directory
 	Store     *store.Store
-	// Forget makes the authenticator drop what it remembers of an account; nil: there is none.
+	// Forget makes the authenticator drop what it remembers of an account, and the front-ends end
+	// its sessions; nil: there are none.
 	Forget func(address string)
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string

@@ -150,6 +150,7 @@ func (l *loader) checkNumbers() {
 		l.wrong("smtp.early_talk", "must be 1m or less: other servers give up waiting for the greeting")
 	}
 	l.within("limits.connections_per_address", &l.c.Limits.ConnectionsPerAddress, "limits.connections", l.c.Limits.Connections)
+	l.within("limits.connections_per_account", &l.c.Limits.ConnectionsPerAccount, "limits.connections", l.c.Limits.Connections)
 	l.within("relay.connections_per_destination", &l.c.Relay.ConnectionsPerDestination, "relay.connections", l.c.Relay.Connections)
 }
 

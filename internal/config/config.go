@@ -76,7 +76,8 @@ type Limits struct {
 	Messages              int           // in one SMTP connection
 	Errors                int           // bad commands in one SMTP connection
 	Connections           int           // open at once, for each protocol
-	ConnectionsPerAddress int           // of these from one IPv4 address or IPv6 /64
+	ConnectionsPerAddress int           // of these from one IPv4 address or IPv6 /64, those logged in to IMAP and POP3 aside
+	ConnectionsPerAccount int           // logged in to one account from one address, in IMAP and POP3; four times as many from all
 	SMTPTimeout           time.Duration // a silent SMTP client is cut off after it
 	IMAPTimeout           time.Duration // the same for IMAP
 	POP3Timeout           time.Duration // the same for POP3
@@ -113,7 +114,7 @@ func Default() *Config {
 		HTTP:        Listener{[]string{"127.0.0.1:8080"}},
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 100, Messages: 1000, Errors: 10,
-			Connections: 2000, ConnectionsPerAddress: 50,
+			Connections: 2000, ConnectionsPerAddress: 50, ConnectionsPerAccount: 50,
 			SMTPTimeout: 5 * time.Minute, IMAPTimeout: 30 * time.Minute,
 			POP3Timeout: 10 * time.Minute, WriteTimeout: 5 * time.Minute,
 			AccountMessagesHour: 100, AccountMessagesDay: 500,

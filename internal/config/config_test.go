@@ -143,6 +143,7 @@ level = "warn"
 		{c.Limits.MessageSize, Size(1 << 20)},
 		{c.Limits.Connections, 10},
 		{c.Limits.ConnectionsPerAddress, 10}, // the default, 50, gives way
+		{c.Limits.ConnectionsPerAccount, 10}, // likewise
 		{c.Limits.IMAPTimeout, 90 * time.Minute},
 		{c.Store.ExpungedKeep, 7 * 24 * time.Hour},
 		{c.Log.Level, "warn"},
