@@ -82,6 +82,9 @@ func (s *session) parseAppend(c *command) (mailbox string, flags store.FlagSet, 
 		c.lit.utf8 = true
 		p.i = len(p.b)
 	}
+	if p.peek() == ' ' { // no blanks to forgive: the literal follows
+		p.fail("Missing or invalid message")
+	}
 	return mailbox, flags, date, p.end()
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -114,6 +115,42 @@ func (s *server) deliver(address, mailbox, content string) {
 	defer m.Close()
 	io.WriteString(m, content)
 	if _, err := s.store.Deliver(context.Background(), m, []store.Target{{Address: address, Mailbox: mailbox}}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// tree makes names the account's mailboxes and subscriptions: "x" a mailbox, "x+" one that is
+// subscribed to, "-x" a subscription alone. INBOX stays, and is subscribed to if it is named.
+func (s *server) tree(address string, names []string) {
+	s.t.Helper()
+	ctx := context.Background()
+	a, err := s.store.Account(ctx, address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer a.Close()
+	boxes, err := a.Mailboxes(ctx)
+	for _, m := range boxes {
+		if m.Exists && m.Name != "INBOX" {
+			err = errors.Join(err, a.Delete(ctx, m.Name))
+		}
+	}
+	subs, err2 := a.Subscriptions(ctx)
+	err = errors.Join(err, err2)
+	for _, n := range subs {
+		err = errors.Join(err, a.Unsubscribe(ctx, n))
+	}
+	for _, n := range names {
+		name, subscribed := strings.CutSuffix(n, "+")
+		name, only := strings.CutPrefix(name, "-")
+		if subscribed || only {
+			err = errors.Join(err, a.Subscribe(ctx, name))
+		}
+		if !only && name != "INBOX" {
+			err = errors.Join(err, a.Create(ctx, name, ""))
+		}
+	}
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -342,6 +379,8 @@ func (s *script) directive(f []string) {
 		}
 		wire := strings.ReplaceAll(strings.ReplaceAll(string(content), "\r\n", "\n"), "\n", "\r\n")
 		s.server.deliver("alice@example.org", f[1], wire)
+	case "tree": // NAME[+] …: these are alice's mailboxes beside INBOX; with +, subscribed; -NAME: only subscribed
+		s.server.tree("alice@example.org", f[1:])
 	case "sleep":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {
