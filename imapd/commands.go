@@ -83,6 +83,10 @@ var commands = map[string]spec{
 	"MOVE":        {selected, tellAll, (*session).move},
 	"UID EXPUNGE": {selected, tellAll, (*session).expunge},
 	"UID SEARCH":  {selected, tellAll, (*session).search},
+	"SORT":        {selected, tellFlags, (*session).sort}, // RFC 5256
+	"UID SORT":    {selected, tellAll, (*session).sort},
+	"THREAD":      {selected, tellFlags, (*session).thread},
+	"UID THREAD":  {selected, tellAll, (*session).thread},
 	"UID FETCH":   {selected, tellAll, (*session).fetch},
 	"UID STORE":   {selected, tellAll, (*session).store},
 	"UID COPY":    {selected, tellAll, (*session).copy},

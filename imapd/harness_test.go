@@ -381,6 +381,9 @@ func (s *script) directive(f []string) {
 		s.server.deliver("alice@example.org", f[1], wire)
 	case "tree": // NAME[+] …: these are alice's mailboxes beside INBOX; with +, subscribed; -NAME: only subscribed
 		s.server.tree("alice@example.org", f[1:])
+	case "mail": // MAILBOX FIELD: VALUE | FIELD: VALUE …: a message with this header, to alice
+		header := strings.ReplaceAll(strings.Join(f[2:], " "), " | ", "\r\n")
+		s.server.deliver("alice@example.org", f[1], header+"\r\n\r\nbody\r\n")
 	case "sleep":
 		d, err := time.ParseDuration(f[1])
 		if err != nil {

@@ -19,32 +19,45 @@ type searchRequest struct {
 // search is SEARCH and UID SEARCH (RFC 9051 section 6.4.4).
 func (s *session) search(c *command) error {
 	p := &searchParser{parser: &c.args, s: s, c: c}
-	r, err := p.request()
+	found, err := s.find(p, p.request, nil)
 	if err != nil {
-		if p.r.ReturnSave && replyTo(err).Type == typeNo {
-			s.saved = nil // RFC 5182 section 2.1
-		}
 		return err
 	}
-	if s.rev2 && !r.extended { // RFC 9051 section 6.4.4: the answer is ESEARCH in any case
-		r.extended, r.ReturnAll = true, true
+	if s.rev2 && !p.r.extended { // RFC 9051 section 6.4.4: the answer is ESEARCH in any case
+		p.r.extended, p.r.ReturnAll = true, true
 	}
-	if r.modseq {
-		s.enableCondstore()
-	}
-	found, err := s.view.Search(s.ctx, r.query)
-	if err != nil {
-		if r.ReturnSave {
-			s.saved = nil // RFC 5182 section 2.1
+	return s.answerSearch(c, &p.r, "SEARCH", found)
+}
+
+// find reads the keys of SEARCH and the commands based on it, which read does, and gives
+// the messages found, ascending or as order, if there is one, puts them. After a NO the
+// saved result is empty, if a new one was to be saved (RFC 9051 section 6.4.4.1).
+func (s *session) find(p *searchParser, read func() error, order func([]store.UID) ([]store.UID, error)) (found []store.UID, err error) {
+	if err = read(); err == nil {
+		if p.r.modseq {
+			s.enableCondstore()
 		}
-		return err
+		found, err = s.view.Search(s.ctx, p.r.query)
 	}
+	if err == nil && order != nil {
+		found, err = order(found)
+	}
+	if err != nil && p.r.ReturnSave && replyTo(err).Type == typeNo {
+		s.saved = nil
+	}
+	return found, err
+}
+
+// answerSearch saves and sends the messages found, in the order in which they are to be
+// sent. name is that of the response without RETURN.
+func (s *session) answerSearch(c *command, r *searchRequest, name string, found []store.UID) error {
+	about := r.reduced(found)
 	if r.ReturnSave {
-		s.saved = slices.Clone(r.reduced(found))
+		s.saved = slices.Sorted(slices.Values(about))
 	}
 	var highest store.ModSeq
 	if r.modseq {
-		highest = s.highestOf(r.reduced(found))
+		highest = s.highestOf(about)
 	}
 	nums := found
 	if !c.uid {
@@ -52,9 +65,9 @@ func (s *session) search(c *command) error {
 	}
 	if r.extended {
 		s.sendESearch(c, r, nums, highest)
-		return nil
+	} else {
+		s.sendSearch(name, nums, highest)
 	}
-	s.sendSearch(nums, highest)
 	return nil
 }
 
@@ -76,6 +89,7 @@ func (r *searchRequest) reduced(found []store.UID) []store.UID {
 
 // highestOf is the highest mod-sequence of messages, 0 if there are none.
 func (s *session) highestOf(uids []store.UID) (highest store.ModSeq) {
+	uids = slices.Sorted(slices.Values(uids))
 	s.eachInfo(listSpans(s.view.UIDs(), uids), func(m store.Info) error {
 		highest = max(highest, m.ModSeq)
 		return nil
@@ -83,21 +97,28 @@ func (s *session) highestOf(uids []store.UID) (highest store.ModSeq) {
 	return highest
 }
 
-// seqsOf gives the sequence numbers of found, which ascends, among uids. They have the
-// type of UIDs so that both are sent by the same code.
+// seqsOf gives the sequence numbers of messages among uids, which ascend, in the order of
+// found. They have the type of UIDs so that both are sent by the same code.
 func seqsOf(uids, found []store.UID) []store.UID {
 	out := make([]store.UID, 0, len(found))
-	for _, sp := range listSpans(uids, found) {
-		for n := sp.from; n <= sp.to; n++ {
-			out = append(out, store.UID(n))
+	last := -1
+	for _, uid := range found {
+		if last+1 < len(uids) && uids[last+1] == uid { // the usual case
+			last++
+		} else if i, ok := slices.BinarySearch(uids, uid); ok {
+			last = i
+		} else {
+			continue
 		}
+		out = append(out, store.UID(last+1))
 	}
 	return out
 }
 
-// sendSearch sends the SEARCH response of RFC 3501 section 7.2.5.
-func (s *session) sendSearch(nums []store.UID, highest store.ModSeq) {
-	b := append(s.out.buf(), "* SEARCH"...)
+// sendSearch sends the SEARCH response of RFC 3501 section 7.2.5, or the SORT response of
+// RFC 5256, with the mod-sequence of RFC 7162 sections 3.1.5 and 3.1.6.
+func (s *session) sendSearch(name string, nums []store.UID, highest store.ModSeq) {
+	b := append(append(s.out.buf(), "* "...), name...)
 	for _, n := range nums {
 		b = appendNumber(append(b, ' '), uint32(n))
 		if len(b) >= spillAt {

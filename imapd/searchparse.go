@@ -27,7 +27,7 @@ type searchParser struct {
 }
 
 // request reads the arguments of SEARCH.
-func (p *searchParser) request() (*searchRequest, error) {
+func (p *searchParser) request() error {
 	p.sp()
 	if p.nextWord("RETURN ") {
 		p.returnOptions()
@@ -40,13 +40,26 @@ func (p *searchParser) request() (*searchRequest, error) {
 		p.setCharset(p.astring("charset"))
 		p.sp()
 	}
+	return p.allKeys()
+}
+
+// charsetAndKeys reads the search-criteria of RFC 5256 section 5, in which the charset is
+// no option.
+func (p *searchParser) charsetAndKeys() error {
+	p.setCharset(p.sp().astring("charset"))
+	p.sp()
+	return p.allKeys()
+}
+
+// allKeys reads the search keys up to the end.
+func (p *searchParser) allKeys() error {
 	all := store.AllOf{p.key(0)}
 	for p.err == nil && p.peek() == ' ' && len(p.rest()) > 1 {
 		p.sp()
 		all = append(all, p.key(0))
 	}
 	p.r.query = all
-	return &p.r, p.end()
+	return p.end()
 }
 
 // nextWord moves past word, in any case, if it is next.

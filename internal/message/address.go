@@ -20,6 +20,15 @@ const (
 // are flattened as Address says. At most 65,536 entries are returned.
 func ParseAddressList(s string) []Address { return parseAddresses(s, maxAddresses) }
 
+// FirstAddress is the first entry of ParseAddressList; false if there is none.
+func FirstAddress(s string) (Address, bool) {
+	list := parseAddresses(s, 1)
+	if len(list) == 0 {
+		return Address{}, false
+	}
+	return list[0], true
+}
+
 // parseAddresses is ParseAddressList for at most max entries.
 func parseAddresses(s string, max int) []Address {
 	p := addressParser{lexer: lexer{s: unfold(s)}, max: max}

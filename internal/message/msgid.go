@@ -15,13 +15,13 @@ const maxQuotedID = 998
 // (RFC 5256 section 3, REFERENCES). What is between ids is passed over.
 func MessageIDs(s string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for {
-			_, rest, ok := strings.Cut(s, "<")
+		for left := s; ; {
+			_, rest, ok := strings.Cut(left, "<")
 			if !ok {
 				return
 			}
 			id, n := messageID(rest)
-			if s = rest[n:]; id != "" && !yield(id) {
+			if left = rest[n:]; id != "" && !yield(id) {
 				return
 			}
 		}

@@ -17,7 +17,7 @@ type Message struct {
 	Refs    iter.Seq[string] // the ids that it refers to, its parent's the last; nil: none
 	Subject string           // the base subject, in the form in which subjects are compared
 	Reply   bool             // the subject is that of a reply or a forward
-	Date    int64            // the sent date; in which unit is the caller's
+	Date    int64            // the sent date, see SetDate
 }
 
 // Tree is a message with its replies.
@@ -88,6 +88,9 @@ func (s *Set) Add(m Message) {
 		s.forest.link(n, last)
 	}
 }
+
+// SetDate says when a message was sent, the first added being 0. The unit is the caller's.
+func (s *Set) SetDate(i int, date int64) { s.messages[i].date = date }
 
 // own gives the message that is added now its node: that with its id, unless that is
 // taken, or a new one.
