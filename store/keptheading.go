@@ -41,17 +41,17 @@ func readHead(b *Body) (*head, error) {
 func (h *head) free() { heads.Put(h.home) }
 
 // all reads the whole message.
-func (h *head) all() io.Reader {
+func (h *head) all() io.Reader { return io.MultiReader(bytes.NewReader(h.b), h.rest()) }
+
+// rest reads what is behind the head.
+func (h *head) rest() io.Reader {
 	n := int64(len(h.b))
-	if n == h.size {
-		return bytes.NewReader(h.b)
-	}
-	return io.MultiReader(bytes.NewReader(h.b), io.NewSectionReader(h.file, n, h.size-n))
+	return io.NewSectionReader(h.file, n, h.size-n)
 }
 
-// learnStructure sets the structure.
+// learnStructure sets the structure; h is used up.
 func (k *kept) learnStructure(h *head) error {
-	p, err := message.Parse(h.all(), message.Limits{})
+	p, err := message.ParseIn(*h.home, len(h.b), h.rest(), message.Limits{})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,12 @@ const (
 // message, the interesting fields of one header, and the result. Possible errors:
 // those of r.
 func Parse(r io.Reader, lim Limits) (*Part, error) {
+	return ParseIn(make([]byte, minBuffer), 0, r, lim)
+}
+
+// ParseIn is Parse of a message whose first n bytes are in buf and the rest in r. It has
+// buf, which has room for 1 to 256 KiB, for its own until it returns.
+func ParseIn(buf []byte, n int, r io.Reader, lim Limits) (*Part, error) {
 	if lim.MaxDepth <= 0 {
 		lim.MaxDepth = 50
 	}
@@ -27,7 +33,7 @@ func Parse(r io.Reader, lim Limits) (*Part, error) {
 	if lim.MaxHeader <= 0 {
 		lim.MaxHeader = 1 << 20
 	}
-	p := &parser{r: r, buf: make([]byte, minBuffer), lim: lim, budget: 4 * lim.MaxHeader, addresses: maxAddresses}
+	p := &parser{r: r, buf: buf, n: n, lim: lim, budget: 4 * lim.MaxHeader, addresses: maxAddresses}
 	root := &Part{}
 	p.part(root, 1, kind{message: true, addresses: &p.addresses})
 	if p.err != nil && !errors.Is(p.err, io.EOF) {

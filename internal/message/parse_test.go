@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -280,5 +281,10 @@ func FuzzParse(f *testing.F) {
 			t.Fatal(err)
 		}
 		roundTrip(t, p)
+		buf := make([]byte, 1<<10)
+		n := copy(buf, message)
+		if q, err := ParseIn(buf, n, bytes.NewReader(message[n:]), Limits{}); err != nil || !reflect.DeepEqual(p, q) {
+			t.Fatalf("%v: with its head in memory it is\n%+v\nelse\n%+v", err, q, p)
+		}
 	})
 }
