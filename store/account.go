@@ -443,6 +443,7 @@ func (a *Account) checkIndex(ctx context.Context) error {
 	for _, m := range all {
 		m.state.Lock()
 		m.key, m.voidIx = 0, true
+		m.forgetHistory()
 		m.state.Unlock()
 	}
 	if err := a.replaceIndex(); err != nil {

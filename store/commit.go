@@ -107,12 +107,7 @@ func (m *Mailbox) commitIndex(tx *sql.Tx, cs *changeSet) (*indexRow, error) {
 		}
 	}
 	m.a.index().forget(r.key, cs.del)
-	if len(cs.del) > 0 {
-		if _, err := tx.Exec("INSERT OR REPLACE INTO expunged (mailbox, modseq, uids) VALUES (?,?,?)", r.key, cs.modseq, appendUIDs(nil, cs.del)); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	return r, m.record(tx, r, cs)
 }
 
 // allBlocks lists every block that holds messages after cs.
@@ -169,7 +164,7 @@ func (m *Mailbox) publish(cs *changeSet, r *indexRow) {
 		}
 	}
 	from := m.rescanFrom(cs)
-	m.key, m.voidIx = r.key, false
+	m.key, m.voidIx, m.horizon, m.history = r.key, false, r.horizon, r.history
 	first, firstUID := m.count.firstUnseen, m.count.firstUnseenUID
 	m.cols.apply(cs)
 	m.cols.loaded = true

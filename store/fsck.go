@@ -231,6 +231,7 @@ func (m *Mailbox) fsckCounters() []Finding {
 	m.state.Lock()
 	c.messages, c.unseen, c.deleted, c.size = n.messages, n.unseen, n.deleted, n.size
 	m.voidIx = true // the next change writes all of it
+	m.forgetHistory()
 	m.state.Unlock()
 	return []Finding{{"the counters did not agree with the messages", true}}
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -240,7 +239,8 @@ type indexRow struct {
 	generation  uint64
 	counters
 	horizon ModSeq
-	newTime int64 // mtimes of new/ and cur/ in nanoseconds; 0 is unknown
+	history history // not in the row
+	newTime int64   // mtimes of new/ and cur/ in nanoseconds; 0 is unknown
 	curTime int64
 }
 
@@ -308,16 +308,6 @@ func (ix *index) blocks(key int64, f func(data []byte) error) error {
 		}
 	}
 	return ix.note(rows.Err())
-}
-
-// appendUIDs packs ascending UIDs as differences.
-func appendUIDs(b []byte, uids []UID) []byte {
-	last := UID(0)
-	for _, u := range uids {
-		b = binary.AppendUvarint(b, uint64(u-last))
-		last = u
-	}
-	return b
 }
 
 // dropMailbox forgets a mailbox.

@@ -25,8 +25,9 @@ type Mailbox struct {
 
 	mu      sync.Mutex // the mailbox lock
 	file    maildir.MailboxFile
-	key     int64 // in the index
-	horizon ModSeq
+	key     int64  // in the index
+	horizon ModSeq // the history of expunged messages is complete after this one
+	history history
 	newTime int64 // mtime of new/ when it was last read; 0: to be read
 	curTime int64
 	topSeq  uint64 // the highest sequence number of own bases seen in new/

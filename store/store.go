@@ -76,6 +76,7 @@ type Store struct {
 	bases *maildir.BaseMaker
 	hosts maildir.HostTable
 
+	history  historyBound
 	watch    *watcher // nil: not watching
 	stageMem atomic.Int64
 	stageSeq atomic.Uint64
@@ -130,6 +131,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		log:      o.Log,
 		bases:    maildir.NewBaseMaker(o.Hostname, os.Getpid(), o.Now),
 		accounts: map[string]*Account{},
+		history:  defaultHistory,
 		started:  o.Now().Unix(),
 		run:      tmpPrefix + randomHex(4) + "-",
 		stop:     make(chan struct{}),

@@ -9,6 +9,9 @@ import (
 // UID names a message within a mailbox for good (RFC 9051 section 2.3.1.1). 0 is none.
 type UID uint32
 
+// UIDRange is all UIDs from one to another, both included.
+type UIDRange struct{ First, Last UID }
+
 // ModSeq numbers the changes of a mailbox (RFC 7162). The first is 1.
 type ModSeq uint64
 

@@ -27,7 +27,8 @@ type View struct {
 	told    ModSeq
 	kwSeq   int
 	kw      []string
-	pending []UID // expunged, not told yet; ascending
+	pending []UID  // expunged, not told yet; ascending
+	settled ModSeq // while there are pending ones: all were expunged after it
 }
 
 // View synchronises the mailbox and gives a view of it as it is. Close it.
@@ -117,6 +118,19 @@ func (v *View) UIDNext() UID { return v.uidNext }
 // ModSeq is the mod-sequence up to which the client has been told of changes.
 func (v *View) ModSeq() ModSeq { return v.told }
 
+// Settled is the mod-sequence up to which the client has been told of everything: below
+// ModSeq while messages are gone that no Refresh has said so of. A client that comes back
+// with it, or a lower one, misses nothing (RFC 7162 section 3.2).
+func (v *View) Settled() ModSeq {
+	if len(v.pending) > 0 {
+		return v.settled
+	}
+	return v.told
+}
+
+// Pending lists the messages that are gone and still in the view. Not to be changed.
+func (v *View) Pending() []UID { return v.pending }
+
 // Keywords names the keywords as told: index i is KeywordFlag(i).
 func (v *View) Keywords() []string { return v.kw }
 
@@ -199,6 +213,9 @@ func (v *View) pull(d *Delta) {
 		}
 	}
 	if len(gone) > 0 {
+		if len(v.pending) == 0 {
+			v.settled = v.told
+		}
 		v.pending = append(v.pending, gone...)
 		slices.Sort(v.pending)
 		v.pending = slices.Compact(v.pending)
