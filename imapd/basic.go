@@ -9,7 +9,7 @@ import (
 const (
 	capsAlways = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
 	capsLogin  = " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE" +
-		" SPECIAL-USE CREATE-SPECIAL-USE UTF8=ACCEPT MOVE CONDSTORE ESEARCH SEARCHRES WITHIN" +
+		" SPECIAL-USE CREATE-SPECIAL-USE UTF8=ACCEPT MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN" +
 		" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 BINARY QUOTA QUOTA=RES-STORAGE APPENDLIMIT="
 )
 
@@ -122,6 +122,7 @@ var enabling = []struct {
 	{"IMAP4rev2", func(s *session) { s.rev2, s.utf8 = true, true }},         // RFC 9051 section 6.3.1
 	{"UTF8=ACCEPT", func(s *session) { s.utf8accept, s.utf8 = true, true }}, // RFC 9755 section 3
 	{"CONDSTORE", (*session).enableCondstore},                               // RFC 7162 section 3.1
+	{"QRESYNC", func(s *session) { s.qresync = true; s.enableCondstore() }}, // RFC 7162 section 3.2.3
 }
 
 // enable is ENABLE (RFC 9051 section 6.3.1). Names that can't be enabled are passed over.
@@ -158,7 +159,7 @@ func (s *session) enableCondstore() {
 	s.condstore = true
 	if s.view != nil {
 		b := append(s.out.buf(), "* OK [HIGHESTMODSEQ "...)
-		b = appendNumber(b, s.view.ModSeq())
+		b = appendNumber(b, s.view.Settled())
 		s.out.set(append(b, "] Mod-sequences from here on\r\n"...))
 	}
 }

@@ -34,6 +34,7 @@ type command struct {
 	code, text string
 	after      error // ends the session after the reply
 	answered   bool  // the handler has replied
+	expunged   bool  // messages were: the OK tells HIGHESTMODSEQ to a client with QRESYNC
 }
 
 // literal is the announcement of a literal (RFC 9051 section 4.3, RFC 7888, RFC 3516).

@@ -38,8 +38,9 @@ func (s *session) move(c *command) error {
 		return errReadOnly
 	}
 	res, err := s.transfer(c, (*store.Mailbox).Move)
-	if err == nil && len(res.Dest) > 0 {
+	if len(res.Dest) > 0 { // also where an error came after the first messages
 		s.out.line("* OK [", copyUID(res), "] Moved")
+		c.expunged = true
 	}
 	return err
 }
@@ -102,6 +103,7 @@ func (s *session) expunge(c *command) error {
 		}
 		uids = spanUIDs(s.view.UIDs(), spans)
 	}
-	_, err := s.mailbox.Expunge(s.ctx, uids)
+	gone, err := s.mailbox.Expunge(s.ctx, uids)
+	c.expunged = len(gone) > 0
 	return err
 }

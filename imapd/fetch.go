@@ -18,6 +18,7 @@ type fetcher struct {
 	parsed   bool // an item wants the MIME structure
 	opened   bool // an item wants the file
 	dated    bool // an item wants the internal date
+	hasUID   bool // the UID is among the items
 	flags    bool // FLAGS are among the items
 	modseq   bool // MODSEQ is among the items
 	lost     bool // a message was gone
@@ -50,9 +51,17 @@ func (s *session) fetch(c *command) error {
 	if err != nil {
 		return err
 	}
+	if err := s.checkVanished(r, c.uid); err != nil {
+		return err
+	}
 	f := s.newFetcher(r, c.uid)
 	if f.modseq {
 		s.enableCondstore()
+	}
+	if r.vanished { // before any FETCH response
+		if err := s.tellVanished(r); err != nil {
+			return err
+		}
 	}
 	if err := f.markSeen(spans, c.uid); err != nil {
 		return err
@@ -74,15 +83,15 @@ func (s *session) fetch(c *command) error {
 	return nil
 }
 
-// newFetcher looks at what the items need. UID commands and CHANGEDSINCE add an item
-// each (RFC 9051 section 6.4.9, RFC 7162 section 3.1.4).
+// newFetcher looks at what the items need. UID commands add an item (RFC 9051 section
+// 6.4.9), CHANGEDSINCE another, and so do flags for a client that knows CONDSTORE (RFC 7162
+// sections 3.1.4 and 3.1).
 func (s *session) newFetcher(r *fetchRequest, uid bool) *fetcher {
 	f := &fetcher{session: s, r: r, zone: orDefault(s.srv.Location, time.UTC)}
-	hasUID := false
 	for _, it := range r.items {
 		switch it.kind {
 		case itemUID:
-			hasUID = true
+			f.hasUID = true
 		case itemInternalDate:
 			f.dated = true
 		case itemFlags:
@@ -98,10 +107,11 @@ func (s *session) newFetcher(r *fetchRequest, uid bool) *fetcher {
 			f.opened, f.parsed = true, true
 		}
 	}
-	if uid && !hasUID {
+	if uid && !f.hasUID {
+		f.hasUID = true
 		r.items = append([]fetchItem{{kind: itemUID}}, r.items...)
 	}
-	if r.conditional && !f.modseq {
+	if (r.conditional || s.condstore && f.flags) && !f.modseq {
 		f.modseq = true
 		r.items = append(r.items, fetchItem{kind: itemModSeq})
 	}
@@ -221,6 +231,9 @@ func (f *fetcher) message(m *fetched) error {
 	}
 	b = f.out.buf()
 	if f.own.has(m.Info) { // \Seen was set just now
+		if f.qresync && !f.hasUID { // RFC 7162 section 3.2.4
+			b = appendNumber(append(b, " UID "...), uint32(m.UID))
+		}
 		if !f.flags {
 			b = appendFlags(append(b, " FLAGS "...), m.Flags, f.keywords)
 		}

@@ -38,6 +38,7 @@ type fetchRequest struct {
 	items        []fetchItem
 	changedSince store.ModSeq
 	conditional  bool // CHANGEDSINCE was given
+	vanished     bool // VANISHED was given
 }
 
 // simpleItems are those without arguments.
@@ -72,12 +73,16 @@ func parseFetch(p *parser) (*fetchRequest, error) {
 		p.fail("No FETCH items")
 	}
 	if p.peek() == ' ' && len(p.rest()) > 1 {
-		p.sp().list(func() {
-			if p.word("FETCH modifier") != "CHANGEDSINCE" { // RFC 7162 section 3.1.4
+		p.sp().modifiers(func() {
+			switch p.word("FETCH modifier") {
+			case "CHANGEDSINCE": // RFC 7162 section 3.1.4
+				r.changedSince = p.sp().modSeq()
+				r.conditional = true
+			case "VANISHED": // RFC 7162 section 3.2.6
+				r.vanished = true
+			default:
 				p.fail("Unknown FETCH modifier")
 			}
-			r.changedSince = store.ModSeq(p.sp().number64("mod-sequence"))
-			r.conditional = true
 		})
 	}
 	return r, p.end()

@@ -133,11 +133,12 @@ func (p *parser) number64(what string) int64 {
 	s := p.while(what, func(c byte) bool { return c >= '0' && c <= '9' })
 	var n int64
 	for i := range len(s) {
-		if n > (1<<63-1-9)/10 {
+		digit := int64(s[i] - '0')
+		if n > (1<<63-1-digit)/10 {
 			p.fail("%s is too large", what)
 			return 0
 		}
-		n = 10*n + int64(s[i]-'0')
+		n = 10*n + digit
 	}
 	return n
 }

@@ -16,14 +16,9 @@ func (s *session) examine(c *command) error { return s.open(c, true) }
 func (s *session) open(c *command, readOnly bool) error {
 	name := c.args.sp().mailbox()
 	sent := c.args.sent
-	condstore := false
-	if c.args.peek() == ' ' {
-		c.args.sp().list(func() {
-			if p := c.args.word("SELECT parameter"); p != "CONDSTORE" {
-				c.args.fail("Unknown SELECT parameter")
-			}
-			condstore = true
-		})
+	var o selectOptions
+	if c.args.peek() == ' ' && len(c.args.rest()) > 1 {
+		o = s.selectParams(c.args.sp())
 	}
 	err := c.args.end()
 	var r *reply
@@ -37,7 +32,7 @@ func (s *session) open(c *command, readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	if condstore {
+	if o.condstore {
 		s.enableCondstore()
 	}
 	mailbox, err := s.account.Mailbox(s.ctx, name)
@@ -65,6 +60,12 @@ func (s *session) open(c *command, readOnly bool) error {
 		l := &listing{extended: true, oldName: sent}
 		l.ReturnSubscribed = true
 		s.out.set(s.appendListLine(s.out.buf(), l, info, true, false))
+	}
+	if o.resync != nil {
+		if err := s.resynchronise(o.resync); err != nil {
+			s.deselect()
+			return err
+		}
 	}
 	c.code, c.text = "READ-WRITE", "Selected"
 	if readOnly {
@@ -104,7 +105,7 @@ func (s *session) deselect() {
 	}
 	s.view.Close()
 	s.mailbox.Close()
-	s.view, s.mailbox, s.saved, s.readOnly = nil, nil, nil, false
+	s.view, s.mailbox, s.saved, s.readOnly, s.behind = nil, nil, nil, false, false
 	s.state = authenticated
 }
 

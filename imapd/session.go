@@ -50,6 +50,8 @@ type session struct {
 	readOnly bool           // EXAMINE
 
 	condstore  bool        // the client knows CONDSTORE (RFC 7162 section 3.1)
+	qresync    bool        // the client has enabled QRESYNC (RFC 7162 section 3.2.3)
+	behind     bool        // the client was told a HIGHESTMODSEQ below others that it saw
 	rev2       bool        // ENABLE IMAP4rev2: responses are RFC 9051's where RFC 3501's differ
 	utf8       bool        // the client takes UTF-8 in quoted strings and names of mailboxes
 	utf8accept bool        // ENABLE UTF8=ACCEPT: nothing the client sends has another charset
@@ -187,6 +189,9 @@ func (s *session) run(cmd *command) error {
 			}
 			err = errors.Join(err, err2)
 		}
+	}
+	if s.view != nil && s.qresync && cmd.spec.tell != tellNothing {
+		s.settle(cmd)
 	}
 	s.own = ownChange{}
 	if err == nil && cmd.answered {

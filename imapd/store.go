@@ -50,9 +50,6 @@ func (s *session) store(c *command) error {
 	if err != nil {
 		return err
 	}
-	if len(modified) > 0 {
-		c.code = s.modifiedCode(modified, c.uid)
-	}
 	if at > told { // else nothing changed
 		s.own = ownChange{at: at, uids: uids}
 	}
@@ -62,8 +59,40 @@ func (s *session) store(c *command) error {
 	if err := s.update(false, c.uid); err != nil { // new keywords come before the flags that use them
 		return err
 	}
+	lost := s.lostTo(r, uids, c.uid)
+	modified = union(modified, lost)
 	s.tellStored(spans, modified, !r.Silent, c.uid)
+	if len(modified) > 0 {
+		c.code = s.modifiedCode(modified, c.uid)
+	}
+	if len(lost) > 0 {
+		return no(imap.ResponseCode(c.code), "Some of the messages are gone")
+	}
 	return nil
+}
+
+// lostTo lists the messages that a conditional STORE by sequence numbers did not find, which
+// its client has not been told of: for these it fails (RFC 7162 section 3.1.3).
+func (s *session) lostTo(r *storeRequest, uids []store.UID, uid bool) (lost []store.UID) {
+	if r.unchanged == store.NoModSeq || uid {
+		return nil
+	}
+	for _, u := range s.view.Pending() {
+		if _, ok := slices.BinarySearch(uids, u); ok {
+			lost = append(lost, u)
+		}
+	}
+	return lost
+}
+
+// union gives what is in one of two ascending lists, or in both.
+func union(a, b []store.UID) []store.UID {
+	if len(b) == 0 {
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 var storeOps = map[imap.StoreFlagsOp]store.FlagOp{
@@ -77,11 +106,11 @@ func parseStore(p *parser) (*storeRequest, error) {
 	r := &storeRequest{unchanged: store.NoModSeq}
 	r.set = p.sp().set()
 	if p.sp().peek() == '(' {
-		p.list(func() {
+		p.modifiers(func() {
 			if p.word("STORE modifier") != "UNCHANGEDSINCE" {
 				p.fail("Unknown STORE modifier")
 			}
-			r.unchanged = store.ModSeq(p.sp().number64("mod-sequence"))
+			r.unchanged = p.sp().modSeq()
 		})
 		p.sp()
 	}

@@ -16,15 +16,16 @@ func (s *session) update(expunge, withUID bool) error {
 	if err != nil {
 		return err
 	}
-	b := s.out.buf()
-	for _, n := range d.Expunged {
-		b = append(b, "* "...)
-		b = appendNumber(b, n)
-		b = append(b, " EXPUNGE\r\n"...)
-		s.out.set(b)
-		b = s.out.buf()
+	if s.qresync { // RFC 7162 section 3.2.10.2: VANISHED in place of EXPUNGE
+		s.sendVanished("VANISHED ", uidRuns(d.ExpungedUIDs))
+	} else {
+		for _, n := range d.Expunged {
+			b := appendNumber(append(s.out.buf(), "* "...), n)
+			s.out.set(append(b, " EXPUNGE\r\n"...))
+		}
 	}
 	s.saved = without(s.saved, d.ExpungedUIDs)
+	b := s.out.buf()
 	if d.Exists >= 0 {
 		b = append(b, "* "...)
 		b = appendNumber(b, d.Exists)
@@ -58,12 +59,13 @@ func (s *session) appendFlagLines(b []byte, keywords []string) []byte {
 }
 
 // appendFlagFetch appends the FETCH response for a change of flags; without flags, as after
-// a silent STORE, there is only the mod-sequence (RFC 7162 section 3.1.3).
+// a silent STORE, there is only the mod-sequence (RFC 7162 section 3.1.3). A client with
+// QRESYNC always gets the UID (section 3.2.4).
 func (s *session) appendFlagFetch(b []byte, m store.Info, keywords []string, flags, withUID bool) []byte {
 	b = append(b, "* "...)
 	b = appendNumber(b, m.Seq)
 	b = append(b, " FETCH ("...)
-	if withUID {
+	if withUID || s.qresync {
 		b = append(b, "UID "...)
 		b = appendNumber(b, uint32(m.UID))
 		b = append(b, ' ')
