@@ -124,7 +124,7 @@ var grammar = []struct {
 		"APPEND => BAD APPEND wants a message as a literal",
 	}},
 	{"select, select-param", []string{
-		"EXAMINE INBOX (CONDSTORE) => OK [READ-ONLY] …", "SELECT INBOX () => OK [READ-WRITE] …", "SELECT => BAD Missing arguments", "SELECT INBOX x => BAD Missing '('",
+		"EXAMINE INBOX (CONDSTORE) => OK [READ-ONLY] …", "SELECT INBOX () => BAD Empty parentheses", "SELECT => BAD Missing arguments", "SELECT INBOX x => BAD Missing '('",
 		"SELECT INBOX (FOO) => BAD Unknown SELECT parameter", "SELECT (CONDSTORE) => BAD …", "SELECT INBOX => OK [READ-WRITE] …",
 	}},
 	{"sequence-set, seq-number, seq-range, nz-number", []string{
