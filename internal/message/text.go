@@ -102,17 +102,23 @@ func (d *base64Decoder) flush(dst []byte) (n int) {
 const maxSoftBreak = 256
 
 // qpDecoder decodes quoted-printable (RFC 2045 section 6.7) as a stream. White space at
-// the end of a line is dropped; an "=" that begins nothing valid stays.
-type qpDecoder struct{ transform.NopResetter }
+// the end of a line is dropped; an "=" that begins nothing valid stays, or is ErrBroken.
+type qpDecoder struct {
+	transform.NopResetter
+	strict bool
+}
 
 // Transform implements transform.Transformer.
-func (qpDecoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
+func (d qpDecoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
 		switch c := src[nSrc]; c {
 		case '=', ' ', '\t':
 			skip, text, ok := qpSpecial(src[nSrc:], atEOF)
 			if !ok {
 				return nDst, nSrc, transform.ErrShortSrc
+			}
+			if d.strict && c == '=' && skip == len(text) {
+				return nDst, nSrc, ErrBroken
 			}
 			if nDst+len(text) > len(dst) {
 				return nDst, nSrc, transform.ErrShortDst
