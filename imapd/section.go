@@ -122,10 +122,12 @@ func (w nulWriter) Write(p []byte) (int, error) {
 }
 
 // headerFields sends HEADER.FIELDS and HEADER.FIELDS.NOT: the fields as they are, in
-// their order, and a blank line (RFC 9051 section 6.4.5.1).
+// their order, and the blank line if there is one (RFC 9051 section 6.4.5.1). A line that
+// is no field has none of the names.
 func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection) error {
 	raw, err := readHeader(s)
-	if err != nil {
+	cut := errors.Is(err, message.ErrHeaderTooLong)
+	if err != nil && !cut {
 		return f.broken(err)
 	}
 	names, not := want.HeaderFields, false
@@ -133,19 +135,20 @@ func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection
 		names, not = want.HeaderFieldsNot, true
 	}
 	var out []byte
+	n := 0
 	for field := range message.Fields(raw) {
+		n += len(field.Raw)
 		listed := false
 		for _, n := range names {
-			listed = listed || strings.EqualFold(n, field.Name)
+			listed = listed || field.Name != "" && strings.EqualFold(n, field.Name)
 		}
-		if listed != not && field.Name != "" {
+		if listed != not {
 			out = append(out, field.Raw...)
-			if !bytes.HasSuffix(out, []byte("\n")) {
-				out = append(out, "\r\n"...)
-			}
 		}
 	}
-	out = append(out, "\r\n"...)
+	if n < len(raw) || cut {
+		out = append(out, "\r\n"...)
+	}
 	if p := want.Partial; p != nil {
 		from := min(p.Offset, int64(len(out)))
 		out = out[from : from+min(p.Size, int64(len(out))-from)]
@@ -155,15 +158,11 @@ func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection
 }
 
 // readHeader reads the header at the beginning of a section; of a header beyond maxHeader
-// only so much.
+// only so much, and message.ErrHeaderTooLong.
 func readHeader(s *store.Section) ([]byte, error) {
 	r := headerReaders.Get().(*bufio.Reader)
 	defer headerReaders.Put(r)
 	r.Reset(s.Reader())
 	defer r.Reset(nil)
-	raw, err := message.ReadHeader(r, maxHeader)
-	if errors.Is(err, message.ErrHeaderTooLong) {
-		err = nil
-	}
-	return raw, err
+	return message.ReadHeader(r, maxHeader)
 }

@@ -34,27 +34,24 @@ func appendPresent(b []byte, s string, present, utf8ok bool) []byte {
 	return appendString(b, s, utf8ok)
 }
 
-// appendAddresses appends an address list, NIL if it is empty.
+// appendAddresses appends an address list, NIL if it is empty. Only the end of a group has
+// no mailbox: a group's name, and a quoted local part, may be empty.
 func appendAddresses(b []byte, list []message.Address, utf8ok bool) []byte {
 	if len(list) == 0 {
 		return append(b, "NIL"...)
 	}
 	b = append(b, '(')
+	group := false
 	for _, a := range list {
-		b = append(b, '(')
-		for i, s := range [...]string{a.Name, a.Route, a.Mailbox, a.Host} {
-			if i > 0 {
-				b = append(b, ' ')
-			}
-			b = appendNString(b, s, utf8ok)
-		}
+		b = appendNString(append(b, '('), a.Name, utf8ok)
+		b = appendNString(append(b, ' '), a.Route, utf8ok)
+		b = appendPresent(append(b, ' '), a.Mailbox, a.Host != "" || !group, utf8ok)
+		b = appendNString(append(b, ' '), a.Host, utf8ok)
 		b = append(b, ')')
+		group = group != (a.Host == "")
 	}
 	return append(b, ')')
 }
-
-// emptyText stands for the parts of a multipart that has none: the grammar wants one.
-const emptyText = `("text" "plain" NIL NIL NIL "7bit" 0 0`
 
 // appendStructure appends BODYSTRUCTURE, or BODY if ext is not set (RFC 9051 section 7.5.2).
 func appendStructure(b []byte, p *message.Part, ext, utf8ok bool) []byte {
@@ -64,11 +61,7 @@ func appendStructure(b []byte, p *message.Part, ext, utf8ok bool) []byte {
 			b = appendStructure(b, c, ext, utf8ok)
 		}
 		if len(p.Children) == 0 {
-			b = append(b, emptyText...)
-			if ext {
-				b = append(b, " NIL NIL NIL NIL"...)
-			}
-			b = append(b, ')')
+			b = appendStructure(b, p.Placeholder(), ext, utf8ok)
 		}
 		b = appendString(append(b, ' '), p.Subtype, utf8ok)
 		if ext {
@@ -116,12 +109,9 @@ func appendExtension(b []byte, p *message.Part, utf8ok bool) []byte {
 		b = append(b, ')')
 	}
 	b = append(b, ' ')
-	switch len(p.Language) {
-	case 0:
+	if len(p.Language) == 0 {
 		b = append(b, "NIL"...)
-	case 1:
-		b = appendString(b, p.Language[0], utf8ok)
-	default:
+	} else {
 		b = append(b, '(')
 		for i, l := range p.Language {
 			if i > 0 {

@@ -130,12 +130,12 @@ func TestStructureText(t *testing.T) {
 		{text(), `("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL)`, `("text" "plain" NIL NIL NIL "7bit" 5 1)`},
 		{full, `("text" "plain" ("charset" "utf-8" "name*" "utf-8''x%20y") "<id>" "a \"b\"" "7bit" 5 1 "md5==" ("inline" ("filename" "x")) ("de" "en") "http://x")`,
 			`("text" "plain" ("charset" "utf-8" "name*" "utf-8''x%20y") "<id>" "a \"b\"" "7bit" 5 1)`},
-		{one, `("text" "plain" NIL NIL NIL "7bit" 5 1 NIL ("attachment" NIL) "de" NIL)`, `("text" "plain" NIL NIL NIL "7bit" 5 1)`},
+		{one, `("text" "plain" NIL NIL NIL "7bit" 5 1 NIL ("attachment" NIL) ("de") NIL)`, `("text" "plain" NIL NIL NIL "7bit" 5 1)`},
 		{&message.Part{Type: "multipart", Subtype: "mixed", Children: []*message.Part{text(), text()}},
 			`(("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL)("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL) "mixed" NIL NIL NIL NIL)`,
 			`(("text" "plain" NIL NIL NIL "7bit" 5 1)("text" "plain" NIL NIL NIL "7bit" 5 1) "mixed")`},
-		{&message.Part{Type: "multipart", Subtype: "x"}, `(("text" "plain" NIL NIL NIL "7bit" 0 0 NIL NIL NIL NIL) "x" NIL NIL NIL NIL)`,
-			`(("text" "plain" NIL NIL NIL "7bit" 0 0) "x")`},
+		{&message.Part{Type: "multipart", Subtype: "x"}, `(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL) "x" NIL NIL NIL NIL)`,
+			`(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "x")`},
 		{rfc822, `("Message" "RFC822" NIL NIL NIL "7bit" 12 ("" {5}` + "\r\n" + `grün (("a" "@r" "m" "h")) NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL) 3 NIL NIL NIL NIL)`,
 			`("Message" "RFC822" NIL NIL NIL "7bit" 12 ("" {5}` + "\r\n" + `grün (("a" "@r" "m" "h")) NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" NIL NIL NIL "7bit" 5 1) 3)`},
 		{global, `("message" "global" NIL NIL NIL "8bit" 0 NIL NIL NIL NIL)`, `("message" "global" NIL NIL NIL "8bit" 0)`},
@@ -146,6 +146,10 @@ func TestStructureText(t *testing.T) {
 		if got := string(appendStructure(nil, tt.p, false, false)); got != tt.plain {
 			t.Errorf("BODY\n got  %s\n want %s", got, tt.plain)
 		}
+	}
+	groups := message.ParseAddressList(`:;, g: ""@x;, ""@y`)
+	if got, want := string(appendAddresses(nil, groups, false)), `((NIL NIL "" NIL)(NIL NIL NIL NIL)(NIL NIL "g" NIL)(NIL NIL "" "x")(NIL NIL NIL NIL)(NIL NIL "" "y"))`; got != want {
+		t.Errorf("empty names\n got  %s\n want %s", got, want)
 	}
 	if got := string(appendEnvelope(nil, nil, false)); strings.Count(got, "NIL") != 10 {
 		t.Error("no envelope:", got)

@@ -7,11 +7,12 @@
 // (RFC 9051 sections 6.4.5.1 and 7.5.2); its binary form is kept in the index. The
 // package reads no files, speaks no IMAP and keeps no state.
 //
-// Where it knowingly differs from Dovecot 2.3: an invalid Content-Type is text/plain;
-// an unquoted or unclosed parameter value is kept whole; a list of addresses goes on
-// behind one that is broken; local parts may have stray dots, quoted words and white
-// space; the line end between a close-delimiter and the next delimiter, or between a
-// cut-off header and a delimiter, is never part of a body; message/global is a message.
+// Where it knowingly differs from Dovecot 2.3 the RFCs say so: an invalid Content-Type is
+// text/plain (RFC 2045 section 5.2); the line end before a delimiter never belongs to the
+// part before it (RFC 2046 section 5.1.1); boundary and charset may be parameters of RFC
+// 2231; local parts may have quoted words and white space, and lists null members (RFC
+// 5322 section 4.4); message/global is a message (RFC 6532 section 3.7). What no RFC has,
+// NUL and empty Content- fields, is shown a little otherwise.
 package message
 
 import "strings"
@@ -58,7 +59,7 @@ type Part struct {
 	Envelope *Envelope
 	// Children has a multipart's parts, or exactly one, the inner message, for a
 	// message/rfc822 or message/global part. A multipart without a usable boundary
-	// has none; BODYSTRUCTURE then needs one empty text/plain in their place.
+	// has none; its Placeholder then stands in their place.
 	Children []*Part
 }
 
@@ -121,6 +122,16 @@ func (p *Part) Filename() string {
 	return findParam(p.Params, "name")
 }
 
+// Placeholder is the empty text that stands for the parts of a multipart without any,
+// since IMAP's grammar wants at least one (RFC 9051 section 9, body-type-mpart). It lies
+// at the multipart's end.
+func (p *Part) Placeholder() *Part {
+	return &Part{
+		HeaderOff: p.EndOff, BodyOff: p.EndOff, EndOff: p.EndOff,
+		Type: "text", Subtype: "plain", Params: []Param{{"charset", "us-ascii"}}, Encoding: "7bit",
+	}
+}
+
 // Find returns the part that an IMAP part number names, or nil if there is none
 // (RFC 9051 section 6.4.5.1). An empty path is the message itself. The body of a message
 // that is no multipart is part 1, and a last 1 behind any such part names it once more;
@@ -134,6 +145,8 @@ func (p *Part) Find(path []int) *Part {
 		switch {
 		case n < 1:
 			return nil
+		case p.IsMultipart() && len(p.Children) == 0 && n == 1:
+			p = p.Placeholder()
 		case p.IsMultipart():
 			if n > len(p.Children) {
 				return nil
