@@ -16,7 +16,7 @@ const (
 
 // ParseAddressList reads an address-list (RFC 5322 sections 3.4 and 4.4) from the
 // value of a field. It never fails: what can't be read gets the stand-ins that Address
-// tells of, and reading goes on behind the next comma; null members are left out. Groups
+// tells of, and where no comma follows it the list ends; null members are left out. Groups
 // are flattened as Address says. At most 65,536 entries are returned.
 func ParseAddressList(s string) []Address { return parseAddresses(s, maxAddresses) }
 
@@ -36,21 +36,17 @@ func parseAddresses(s string, max int) []Address {
 		return nil
 	}
 	for len(p.list) < max {
-		if p.group() {
-			if !p.end() && !p.at(',') && !p.at(';') {
-				continue // the comma behind the group is missing
-			}
-		} else {
+		if !p.group() {
 			p.mailbox()
 		}
-		if !p.end() && !p.at(',') {
-			p.resync()
-		}
-		if p.end() {
+		if !p.at(',') {
 			break
 		}
-		p.i++ // the comma, or a semicolon misused as one
-		if !p.nulls() || p.end() {
+		p.i++
+		if !p.nulls() {
+			p.list = append(p.list, Address{Mailbox: missingMailbox, Host: missingDomain})
+		}
+		if p.end() {
 			break
 		}
 	}
@@ -74,22 +70,6 @@ type addressParser struct {
 	max  int // how many entries list may get; a group's end may be one more
 }
 
-// resync goes to the next comma or semicolon that is not inside quotes or a comment.
-func (p *addressParser) resync() {
-	for p.i < len(p.s) {
-		switch p.s[p.i] {
-		case ',', ';':
-			return
-		case '"':
-			p.quotedString()
-		case '(':
-			p.skipComment()
-		default:
-			p.i++
-		}
-	}
-}
-
 // group takes display-name ":" [mailbox-list] ";". It reports false, having taken
 // nothing, if there is no group.
 func (p *addressParser) group() bool {
@@ -104,8 +84,8 @@ func (p *addressParser) group() bool {
 	p.list = append(p.list, Address{Mailbox: strings.Clone(name)})
 	for !p.end() && !p.at(';') && len(p.list) < p.max {
 		p.mailbox()
-		if !p.end() && !p.at(',') && !p.at(';') {
-			p.resync()
+		if !p.at(',') {
+			break
 		}
 		p.nulls()
 	}
@@ -210,6 +190,8 @@ func (p *addressParser) addrSpec(a *Address) {
 	}
 	if c := p.lastComment(); c != "" {
 		a.Name = strings.Clone(squeeze(c))
+	} else if p.at('<') && strings.Trim(local, ".") == "" { // behind a name of dots
+		a.Mailbox = missingMailbox
 	} else if !hasDomain {
 		rest, more := p.phrase()
 		if more = more && rest != ""; more {

@@ -206,19 +206,22 @@ func (l *lexer) domain() (s string, ok bool) {
 	if l.at('[') {
 		return l.domainLiteral()
 	}
-	if !l.next(classAtext) {
-		return "", false
-	}
 	var b strings.Builder
-	for {
-		w, ok := l.atomOrDots()
-		if b.WriteString(w); !ok {
+	for l.next(classAtext) {
+		b.WriteString(l.run(classAtext))
+		if !l.skip() {
 			return "", false
 		}
-		if !l.at('.') && !(strings.HasSuffix(w, ".") && l.next(classAtext)) {
+		if !l.at('.') {
 			return b.String(), true
 		}
+		l.i++
+		b.WriteByte('.')
+		if !l.skip() {
+			return "", false
+		}
 	}
+	return "", false
 }
 
 func (l *lexer) domainLiteral() (string, bool) {

@@ -93,6 +93,7 @@ func (l *lexer) params() []Param {
 		l.i++
 		name, value, ok := l.param()
 		if !ok {
+			l.i++ // the character that could not be
 			continue
 		}
 		if p, ok := parsePiece(name, value); ok {
@@ -104,44 +105,47 @@ func (l *lexer) params() []Param {
 	return joinPieces(list, pieces)
 }
 
-// param takes attribute "=" value. The value is a quoted string, whose closing quote
-// may be missing, or what stands in its place up to white space or a semicolon.
+// param takes attribute "=" value. The value is a quoted string or a token; one that
+// begins with "=", as an encoded word without quotes does, goes up to white space or a
+// semicolon.
 func (l *lexer) param() (name, value string, ok bool) {
 	if !l.skip() {
 		return "", "", false
 	}
-	if name, ok = l.token(classToken); !ok || name == "" || !l.at('=') {
+	if name, ok = l.token(classToken); !ok || !l.at('=') {
 		return "", "", false
 	}
 	l.i++
 	if !l.skip() {
 		return "", "", false
 	}
-	if l.at('"') {
-		if value, ok = l.quotedString(); !ok {
-			value = strings.TrimRight(value, " \t")
-		}
-		return name, value, true
+	switch {
+	case l.at('"'):
+		value, ok = l.quotedString()
+	case l.at('='):
+		value, ok = l.token(classValue)
+	default:
+		value, ok = l.token(classToken)
 	}
-	value, _ = l.token(classValue)
-	return name, value, true
+	return name, value, ok
 }
 
-// parsePiece reads name*, name*N or name*N*.
+// parsePiece reads name*, name*N or name*N*. An N beyond 32 bits counts what is left of
+// it there.
 func parsePiece(name, value string) (piece, bool) {
 	base, rest, ok := strings.Cut(name, "*")
-	if !ok || base == "" {
+	if !ok {
 		return piece{}, false
 	}
-	p := piece{name: base, value: value}
-	if rest == "" {
-		p.extended = true
-		return p, true
+	p := piece{name: base, value: value, extended: rest == ""}
+	index := uint32(0)
+	for rest != "" && rest[0] >= '0' && rest[0] <= '9' {
+		index = 10*index + uint32(rest[0]-'0')
+		rest = rest[1:]
 	}
-	rest, p.extended = strings.CutSuffix(rest, "*")
-	n, err := strconv.ParseUint(rest, 10, 16)
-	p.index = int(n)
-	return p, err == nil
+	p.index = int(index)
+	p.extended = p.extended || rest == "*"
+	return p, rest == "" || rest == "*"
 }
 
 // joinPieces appends the joined pieces to list. Pieces of a name that are not numbered
