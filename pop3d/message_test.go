@@ -159,7 +159,7 @@ func TestRetrieveBreaksOff(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w, disk := newFaulty(t)
 			defer w.close()
-			w.deliver("A: 1\r\n\r\none\r\n")
+			w.deliver("A: 1\r\n\r\n" + strings.Repeat("too much to be read at once\r\n", 4000))
 			w.run("login", loggedIn)
 			disk.Fail(1, fsxtest.Kinds(fsxtest.Read), fsxtest.Fault{Err: syscall.EIO, Forever: true})
 			w.run(command, "C: "+command+"\nS: +OK…\n! end\n")

@@ -3,32 +3,73 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
 	"kurir/internal/fsx"
 )
 
-// Body is an open message: its file, and how it is served. A file whose size on the wire
-// is its size on disk is served as it is; in any other each LF is served as CRLF. Close
-// it. Sections of a Body may be used by one goroutine at a time.
+// smallBody is how large a message's file may be to be read whole when it is opened.
+const smallBody = 64<<10 - 1
+
+// smallBodies are the rooms for small files, with a byte more to see that one has ended.
+var smallBodies = sync.Pool{New: func() any { b := make([]byte, smallBody+1); return &b }}
+
+// Body is an open message: its file, or the whole of it in memory if it is small, and how
+// it is served. A file whose size on the wire is its size on disk is served as it is; in
+// any other each LF is served as CRLF. Close it. A Body may be used by one goroutine at a time.
 type Body struct {
-	f      fsx.File
+	f      fsx.File // nil: all of it is in small
+	small  []byte
+	home   *[]byte // where small came from
+	lines  *lineTable
 	stored int64
 	wire   int64
 }
 
-func newBody(f fsx.File, stored, wire int64) *Body { return &Body{f, stored, wire} }
+func newBody(f fsx.File, stored, wire int64) *Body { return &Body{f: f, stored: stored, wire: wire} }
 
-// Close closes the file.
-func (b *Body) Close() error { return b.f.Close() }
+// Close closes the file, and gives the memory back: no section may be used any more.
+func (b *Body) Close() error {
+	if b.home != nil {
+		smallBodies.Put(b.home)
+		b.home, b.small, b.stored = nil, nil, 0
+	}
+	if b.f == nil {
+		return nil
+	}
+	return b.f.Close()
+}
 
 // Size is the message's size on the wire.
 func (b *Body) Size() int64 { return b.wire }
 
 // Stored is the file as it lies on disk, and its size: what message.Part's offsets mean.
-func (b *Body) Stored() (io.ReaderAt, int64) { return b.f, b.stored }
+func (b *Body) Stored() (io.ReaderAt, int64) { return b, b.stored }
+
+// ReadAt reads from the file as it lies on disk.
+func (b *Body) ReadAt(p []byte, off int64) (int, error) {
+	if b.f != nil {
+		return b.f.ReadAt(p, off)
+	}
+	if off < 0 || off >= int64(len(b.small)) {
+		return 0, io.EOF
+	}
+	n := copy(p, b.small[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// piece gives the bytes from off on that buf has room for: buf, filled, or a part of the
+// message in memory. It is not to be changed.
+func (b *Body) piece(buf []byte, off int64) ([]byte, error) {
+	if b.f == nil && off+int64(len(buf)) <= int64(len(b.small)) {
+		return b.small[off : off+int64(len(buf))], nil
+	}
+	return buf, readFull(b, buf, off)
+}
 
 func (b *Body) raw() bool { return b.stored == b.wire }
 
@@ -55,195 +96,54 @@ func (b *Body) Range(off, end int64) *Section {
 	return s
 }
 
-// Section is a part of a message, as it is on the wire.
-type Section struct {
-	b        *Body
-	off, end int64 // in the file
-	size     int64 // on the wire; -1 is not counted yet
-	skip     int64 // bytes on the wire to leave out first
-}
-
-// Size is the exact number of bytes that WriteTo writes.
-func (s *Section) Size() int64 {
-	if s.size < 0 {
-		s.size = s.end - s.off + s.countLF()
-	}
-	return s.size
-}
-
-// countLF counts the LFs in the section. A read error shows when the section is written.
-func (s *Section) countLF() int64 {
-	buf := sectionPool.Get().(*[]byte)
-	defer sectionPool.Put(buf)
-	n := int64(0)
-	for off := s.off; off < s.end; {
-		p := (*buf)[:min(int64(len(*buf)), s.end-off)]
-		k, err := s.b.f.ReadAt(p, off)
-		n += int64(bytes.Count(p[:k], []byte{'\n'}))
-		off += int64(k)
-		if err != nil && off < s.end {
-			break
+// body opens a message's file, whose size is checked against the name's.
+func (m *Mailbox) body(p *place) (*Body, error) {
+	if p.stored <= smallBody {
+		b, err := m.smallBody(p)
+		if b != nil || err != nil {
+			return b, err
 		}
 	}
-	return n
+	f, err := m.s.fs.Open(p.path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if st.Size() == int64(p.stored) {
+		return newBody(f, int64(p.stored), int64(p.wire)), nil
+	}
+	m.s.log.Warn("a message's file does not have the size that its name says", "account", m.a.address, "file", p.path, "size", st.Size())
+	stored, wire, err := measure(f, -1)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return newBody(f, stored, wire), nil
 }
 
-// Slice is at most n bytes of the section, as on the wire, from off on.
-func (s *Section) Slice(off, n int64) *Section {
-	size := s.Size()
-	off = min(max(off, 0), size)
-	n = min(max(n, 0), size-off)
-	t := &Section{b: s.b, off: s.off, end: s.end, size: n, skip: s.skip + off}
-	if s.b.raw() {
-		t.off, t.end, t.skip = s.off+off, s.off+off+n, 0
+// smallBody reads a small file whole; nil if it does not have the size that its name says.
+func (m *Mailbox) smallBody(p *place) (*Body, error) {
+	home := smallBodies.Get().(*[]byte)
+	n, err := fsx.ReadInto(m.s.fs, p.path, (*home)[:p.stored+1])
+	if err != nil || n != int(p.stored) {
+		smallBodies.Put(home)
+		return nil, err
 	}
-	return t
-}
-
-var sectionPool = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
-
-// WriteTo writes exactly Size bytes, or returns an error.
-func (s *Section) WriteTo(w io.Writer) (int64, error) {
-	want := s.Size()
-	buf := sectionPool.Get().(*[]byte)
-	defer sectionPool.Put(buf)
-	in := *buf
-	if s.b.raw() {
-		return s.copyRaw(w, in, want)
-	}
-	out := sectionPool.Get().(*[]byte)
-	defer sectionPool.Put(out)
-	var done int64
-	skip := s.skip
-	half := len(*out) / 2
-	for off := s.off; off < s.end && done < want; {
-		p := in[:min(int64(half), s.end-off)]
-		if err := readFull(s.b.f, p, off); err != nil {
-			return done, err
-		}
-		off += int64(len(p))
-		q := expand((*out)[:0], p)
-		if skip > 0 {
-			k := min(skip, int64(len(q)))
-			q, skip = q[k:], skip-k
-		}
-		q = q[:min(int64(len(q)), want-done)]
-		n, err := w.Write(q)
-		done += int64(n)
-		if err != nil {
-			return done, err
-		}
-	}
-	if done != want {
-		return done, fmt.Errorf("message file holds %d bytes of a section where %d were expected", done, want)
-	}
-	return done, nil
-}
-
-func (s *Section) copyRaw(w io.Writer, buf []byte, want int64) (int64, error) {
-	var done int64
-	for done < want {
-		p := buf[:min(int64(len(buf)), want-done)]
-		if err := readFull(s.b.f, p, s.off+done); err != nil {
-			return done, err
-		}
-		n, err := w.Write(p)
-		done += int64(n)
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
-}
-
-// readFull fills p from offset off.
-func readFull(r io.ReaderAt, p []byte, off int64) error {
-	n, err := r.ReadAt(p, off)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// expand appends p with each LF as CRLF.
-func expand(b, p []byte) []byte {
-	for {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			return append(b, p...)
-		}
-		b = append(append(b, p[:i]...), '\r', '\n')
-		p = p[i+1:]
-	}
-}
-
-// Reader reads the section.
-func (s *Section) Reader() io.Reader {
-	if s.b.raw() {
-		return io.NewSectionReader(s.b.f, s.off, s.Size())
-	}
-	r := &expandReader{s: s, off: s.off, skip: s.skip, left: s.Size()}
-	return r
-}
-
-// expandReader reads a section whose LFs are served as CRLF.
-type expandReader struct {
-	s    *Section
-	off  int64
-	skip int64
-	left int64
-	in   [2048]byte
-	out  []byte
-	rest []byte
-}
-
-func (r *expandReader) Read(p []byte) (int, error) {
-	for len(r.rest) == 0 {
-		if r.left == 0 {
-			return 0, io.EOF
-		}
-		in := r.in[:min(int64(len(r.in)), r.s.end-r.off)]
-		if len(in) == 0 {
-			return 0, io.ErrUnexpectedEOF
-		}
-		if err := readFull(r.s.b.f, in, r.off); err != nil {
-			return 0, err
-		}
-		r.off += int64(len(in))
-		r.out = expand(r.out[:0], in)
-		k := min(r.skip, int64(len(r.out)))
-		r.skip -= k
-		r.rest = r.out[k:]
-		r.rest = r.rest[:min(int64(len(r.rest)), r.left)]
-		r.left -= int64(len(r.rest))
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
+	return &Body{small: (*home)[:n], home: home, stored: int64(n), wire: int64(p.wire)}, nil
 }
 
 // measure reads a whole file and says how many bytes it has, and how many on the wire:
 // as many, if that is said or its first line ends in CRLF, which no file stored with LF
 // alone has; else each LF counts double.
-func measure(f fsx.File, said int64) (stored, wire int64, err error) {
+func measure(f io.ReaderAt, said int64) (stored, wire int64, err error) {
 	buf := sectionPool.Get().(*[]byte)
 	defer sectionPool.Put(buf)
-	lfs, crlf, last := int64(0), false, byte(0)
+	var c lineCounter
 	for {
-		n, err := f.ReadAt(*buf, stored)
-		p := (*buf)[:n]
-		if lfs == 0 {
-			i := bytes.IndexByte(p, '\n')
-			crlf = i > 0 && p[i-1] == '\r' || i == 0 && last == '\r'
-		}
-		lfs += int64(bytes.Count(p, []byte{'\n'}))
-		if n > 0 {
-			last = p[n-1]
-		}
-		stored += int64(n)
+		n, err := f.ReadAt(*buf, c.stored)
+		c.add((*buf)[:n])
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -251,8 +151,33 @@ func measure(f fsx.File, said int64) (stored, wire int64, err error) {
 			return 0, 0, err
 		}
 	}
-	if said == stored || crlf {
-		return stored, stored, nil
+	stored, wire = c.sizes(said)
+	return stored, wire, nil
+}
+
+// lineCounter measures a file out of its pieces.
+type lineCounter struct {
+	stored, lfs int64
+	crlf        bool // the first line ends in CRLF
+	last        byte
+}
+
+func (c *lineCounter) add(p []byte) {
+	if c.lfs == 0 {
+		i := bytes.IndexByte(p, '\n')
+		c.crlf = i > 0 && p[i-1] == '\r' || i == 0 && c.last == '\r'
 	}
-	return stored, stored + lfs, nil
+	c.lfs += int64(bytes.Count(p, []byte{'\n'}))
+	if len(p) > 0 {
+		c.last = p[len(p)-1]
+	}
+	c.stored += int64(len(p))
+}
+
+// sizes says what measure does.
+func (c *lineCounter) sizes(said int64) (stored, wire int64) {
+	if said == c.stored || c.crlf {
+		return c.stored, c.stored
+	}
+	return c.stored, c.stored + c.lfs
 }

@@ -64,30 +64,47 @@ func TestBodySections(t *testing.T) {
 		strings.ReplaceAll(long, "\n", "\r\n")}
 	for _, c := range contents {
 		for _, raw := range []bool{false, true} {
-			b := bodyOf(t, c, raw)
 			whole := served(c, raw)
-			if b.Size() != int64(len(whole)) {
+			for _, b := range forms(t, c, raw) {
+				checkBody(t, rng, b, c, raw)
+			}
+			if b := bodyOf(t, c, raw); b.Size() != int64(len(whole)) {
 				t.Fatalf("%.20q: %d bytes, want %d", c, b.Size(), len(whole))
 			}
-			checkSection(t, b.Whole(), whole)
-			r, n := b.Stored()
-			if got, err := io.ReadAll(io.NewSectionReader(r, 0, n)); err != nil || string(got) != c {
-				t.Fatalf("stored: %v", err)
-			}
-			for range 12 {
-				off, end := rng.IntN(len(c)+3)-1, rng.IntN(len(c)+3)
-				from := min(max(off, 0), len(c))
-				part := served(c[from:max(from, min(end, len(c)))], raw)
-				s := b.Range(int64(off), int64(end))
-				checkSection(t, s, part)
-				for range 2 { // a slice, and a slice of that
-					o, k := rng.IntN(len(part)+3)-1, rng.IntN(len(part)+3)
-					lo := min(max(o, 0), len(part))
-					part = part[lo:min(len(part), lo+k)]
-					s = s.Slice(int64(o), int64(k))
-					checkSection(t, s, part)
-				}
-			}
+		}
+	}
+}
+
+// forms are the ways in which a message can be open: by its file, as a large one whose
+// lines are counted once (in small blocks), and in memory.
+func forms(t testing.TB, content string, raw bool) []*Body {
+	file, counted := bodyOf(t, content, raw), bodyOf(t, content, raw)
+	counted.lines = newLineTable(1, counted.stored)
+	counted.lines.block = 7
+	small := &Body{small: []byte(content), stored: file.stored, wire: file.wire}
+	return []*Body{file, counted, small}
+}
+
+// checkBody compares a body, and ranges and slices of it, with what is served of content.
+func checkBody(t *testing.T, rng *rand.Rand, b *Body, c string, raw bool) {
+	t.Helper()
+	checkSection(t, b.Whole(), served(c, raw))
+	r, n := b.Stored()
+	if got, err := io.ReadAll(io.NewSectionReader(r, 0, n)); err != nil || string(got) != c {
+		t.Fatalf("stored: %v", err)
+	}
+	for range 12 {
+		off, end := rng.IntN(len(c)+3)-1, rng.IntN(len(c)+3)
+		from := min(max(off, 0), len(c))
+		part := served(c[from:max(from, min(end, len(c)))], raw)
+		s := b.Range(int64(off), int64(end))
+		checkSection(t, s, part)
+		for range 2 { // a slice, and a slice of that
+			o, k := rng.IntN(len(part)+3)-1, rng.IntN(len(part)+3)
+			lo := min(max(o, 0), len(part))
+			part = part[lo:min(len(part), lo+k)]
+			s = s.Slice(int64(o), int64(k))
+			checkSection(t, s, part)
 		}
 	}
 }

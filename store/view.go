@@ -9,9 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	"kurir/internal/fsx"
 )
 
 // View is what one client has been told of a mailbox: its messages by UID, the
@@ -29,6 +28,8 @@ type View struct {
 	kw      []string
 	pending []UID  // expunged, not told yet; ascending
 	settled ModSeq // while there are pending ones: all were expunged after it
+
+	lines atomic.Pointer[lineTable] // of the large message opened last
 }
 
 // View synchronises the mailbox and gives a view of it as it is. Close it.
@@ -344,50 +345,47 @@ func (v *View) locate(uid UID) (place, bool) {
 }
 
 // Open opens a message. Errors: ErrExpunged, or ErrUnavailable with its cause.
-func (v *View) Open(ctx context.Context, uid UID) (*Body, error) {
+func (v *View) Open(ctx context.Context, uid UID) (b *Body, err error) {
+	err = v.reach(ctx, uid, func(p *place) (err error) {
+		b, err = v.m.body(p)
+		return err
+	})
+	if err == nil && b.stored > smallBody && !b.raw() {
+		b.lines = v.lines.Load()
+		if b.lines == nil || b.lines.uid != uid || b.lines.stored != b.stored {
+			b.lines = newLineTable(uid, b.stored)
+			v.lines.Store(b.lines)
+		}
+	}
+	return b, err
+}
+
+// reach calls use with the place of a message's file, and once more with another while
+// that is not there. Errors: ErrExpunged, or ErrUnavailable with its cause.
+func (v *View) reach(ctx context.Context, uid UID, use func(*place) error) error {
 	v.load()
 	for try := 0; ; try++ {
 		p, ok := v.locate(uid)
 		if !ok {
-			return nil, ErrExpunged
+			return ErrExpunged
 		}
-		f, err := v.m.s.fs.Open(p.path)
-		if err == nil {
-			return v.m.body(f, &p)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, kindOf(err)
+		err := use(&p)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return kindOf(err)
 		}
 		if try == 3 && v.m.stuck.Load() { // the disk can't be read to say so
-			return nil, ErrUnavailable
+			return ErrUnavailable
 		}
 		if try == 3 {
-			return nil, ErrExpunged
+			return ErrExpunged
 		}
 		if try > 0 { // not a race with a rename of ours: look again at what is there
 			v.m.curDirty.Store(true)
 			if err := v.m.sync(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-}
-
-// body makes a Body of an open file, whose size is checked against the name's.
-func (m *Mailbox) body(f fsx.File, p *place) (*Body, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(kindOf(err), f.Close())
-	}
-	if st.Size() == int64(p.stored) {
-		return newBody(f, int64(p.stored), int64(p.wire)), nil
-	}
-	m.s.log.Warn("a message's file does not have the size that its name says", "account", m.a.address, "file", p.path, "size", st.Size())
-	stored, wire, err := measure(f, -1)
-	if err != nil {
-		return nil, errors.Join(kindOf(err), f.Close())
-	}
-	return newBody(f, stored, wire), nil
 }
 
 // InternalDate is when the message was received, or what APPEND said: its file's mtime.
@@ -398,14 +396,13 @@ func (v *View) InternalDate(ctx context.Context, uid UID) (time.Time, error) {
 	if ok && p.date != 0 {
 		return time.Unix(int64(p.date), 0), nil
 	}
-	b, err := v.Open(ctx, uid)
+	var st fs.FileInfo
+	err := v.reach(ctx, uid, func(p *place) (err error) {
+		st, err = v.m.s.fs.Stat(p.path)
+		return err
+	})
 	if err != nil {
 		return time.Time{}, err
-	}
-	defer b.Close()
-	st, err := b.f.Stat()
-	if err != nil {
-		return time.Time{}, kindOf(err)
 	}
 	m := v.m
 	if m.mu.TryLock() { // else it is looked up again the next time
