@@ -1,7 +1,6 @@
 package imapd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"runtime/debug"
@@ -19,7 +18,7 @@ func (s *session) idle(c *command) error {
 		return err
 	}
 	s.out.line("+ idling")
-	if s.view == nil || s.doneBuffered() {
+	if s.view == nil || s.hasLine() { // a pipelining client has sent the end already
 		return s.readDone()
 	}
 	if err := s.out.flush(); err != nil {
@@ -41,12 +40,6 @@ func (s *session) idle(c *command) error {
 	watchErr := <-watched
 	s.watching = false
 	return errors.Join(watchErr, err)
-}
-
-// doneBuffered reports whether a pipelining client has sent the end already.
-func (s *session) doneBuffered() bool {
-	b, err := s.in.Peek(s.in.Buffered())
-	return err == nil && bytes.IndexByte(b, '\n') >= 0
 }
 
 // readDone waits for the end of IDLE.

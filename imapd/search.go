@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"context"
 	"slices"
 
 	"github.com/emersion/go-imap/v2"
@@ -32,15 +33,17 @@ func (s *session) search(c *command) error {
 // find reads the keys of SEARCH and the commands based on it, which read does, and gives
 // the messages found, ascending or as order, if there is one, puts them. After a NO the
 // saved result is empty, if a new one was to be saved (RFC 9051 section 6.4.4.1).
-func (s *session) find(p *searchParser, read func() error, order func([]store.UID) ([]store.UID, error)) (found []store.UID, err error) {
+func (s *session) find(p *searchParser, read func() error, order func(context.Context, []store.UID) ([]store.UID, error)) (found []store.UID, err error) {
 	if err = read(); err == nil {
 		if p.r.modseq {
 			s.enableCondstore()
 		}
-		found, err = s.view.Search(s.ctx, p.r.query)
-	}
-	if err == nil && order != nil {
-		found, err = order(found)
+		err = s.beside(p.c, func(ctx context.Context) (err error) {
+			if found, err = s.view.Search(ctx, p.r.query); err == nil && order != nil {
+				found, err = order(ctx, found)
+			}
+			return err
+		})
 	}
 	if err != nil && p.r.ReturnSave && replyTo(err).Type == typeNo {
 		s.saved = nil

@@ -23,7 +23,8 @@ import (
 const readBuffer = 4 << 10
 
 // session is one connection. All of it belongs to the goroutine of its loop, except that
-// during IDLE the goroutine that waits for the mailbox owns view and out.
+// during IDLE the goroutine that waits for the mailbox owns view and out, and during a long
+// command that of its work owns view (see beside).
 type session struct {
 	srv   *Server
 	conn  net.Conn     // the connection, or the TLS upon it
@@ -34,9 +35,12 @@ type session struct {
 	log   *slog.Logger
 	ctx   context.Context // ends with the session
 
-	stopping   atomic.Bool // the server stops
-	ended      atomic.Bool // the login is not good any more
-	watching   bool        // IDLE: out belongs to the goroutine that waits for the mailbox
+	stopping   atomic.Bool                        // the server stops
+	ended      atomic.Bool                        // the login is not good any more
+	breakOff   atomic.Pointer[context.CancelFunc] // of the long command at work
+	next       func() error                       // one; the table of commands leads to what calls it
+	overlaps   bool                               // a long command is at work beside the one that runs
+	watching   bool                               // IDLE: out belongs to the goroutine that waits for the mailbox
 	tls        bool
 	compressed bool // COMPRESS DEFLATE
 	state      state
@@ -68,7 +72,7 @@ type ownChange struct {
 
 func newSession(srv *Server, c net.Conn, ctx context.Context) *session {
 	s := &session{srv: srv, conn: c, base: listen.From(c), ctx: ctx, state: notAuthenticated}
-	s.log = s.base.Logger()
+	s.log, s.next = s.base.Logger(), s.one
 	s.setConn(c)
 	c.SetReadDeadline(time.Now().Add(orDefault(srv.LoginTimeout, DefaultLoginTimeout)))
 	return s
@@ -98,12 +102,20 @@ func (r flushingReader) Read(p []byte) (int, error) {
 // stop asks the session to end at its next read. It may be called from any goroutine.
 func (s *session) stop() {
 	s.stopping.Store(true)
-	s.wake()
+	s.interrupt()
 }
 
 // endLogin asks the session to end, like stop, since its password is not good any more.
 func (s *session) endLogin() {
 	s.ended.Store(true)
+	s.interrupt()
+}
+
+// interrupt ends a long command and a wait for the client: the session was asked to end.
+func (s *session) interrupt() {
+	if cancel := s.breakOff.Load(); cancel != nil {
+		(*cancel)()
+	}
 	s.wake()
 }
 
@@ -113,7 +125,7 @@ func (s *session) wake() { s.base.SetReadDeadline(time.Unix(1, 0)) }
 // sleepAgain lets reads wait again after wake, unless the session is to end.
 func (s *session) sleepAgain() {
 	s.base.SetReadDeadline(time.Time{})
-	if s.stopping.Load() || s.ended.Load() {
+	if s.over() {
 		s.wake() // its deadline may just have been lifted
 	}
 }
@@ -153,12 +165,7 @@ func (s *session) greet() {
 // loop reads and runs commands until the connection or the session is over.
 func (s *session) loop() {
 	for {
-		cmd, err := s.readCommand()
-		if err == nil {
-			s.running = cmd.name
-			err = s.run(cmd)
-			s.running = ""
-		}
+		err := s.one()
 		if err == nil {
 			err = s.out.err
 		}
@@ -172,6 +179,17 @@ func (s *session) loop() {
 	}
 }
 
+// one reads a command, runs it and answers it. An error ends the session.
+func (s *session) one() error {
+	cmd, err := s.readCommand()
+	if err == nil {
+		s.running = cmd.name
+		err = s.run(cmd)
+		s.running = ""
+	}
+	return err
+}
+
 // run runs one command and answers it. An error ends the session.
 func (s *session) run(cmd *command) error {
 	err := cmd.err
@@ -182,7 +200,7 @@ func (s *session) run(cmd *command) error {
 	if errors.As(err, &broken) || errors.Is(err, errGoodbye) {
 		return err
 	}
-	if s.view != nil && cmd.spec.tell != tellNothing {
+	if s.view != nil && cmd.spec.tell != tellNothing && !s.overlaps {
 		if err2 := s.update(cmd.spec.tell == tellAll, cmd.uid); err2 != nil {
 			if s.gone(err2) {
 				return errGoodbye

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -54,8 +55,8 @@ func (s *session) sort(c *command) error {
 		p.sp()
 	}
 	criteria := p.sortCriteria()
-	found, err := s.find(p, p.charsetAndKeys, func(found []store.UID) ([]store.UID, error) {
-		return s.sorted(found, criteria)
+	found, err := s.find(p, p.charsetAndKeys, func(ctx context.Context, found []store.UID) ([]store.UID, error) {
+		return s.sorted(ctx, found, criteria)
 	})
 	if err != nil {
 		return err
@@ -92,9 +93,9 @@ type sorter struct {
 }
 
 // sorted puts the messages found, which ascend, in order.
-func (s *session) sorted(found []store.UID, criteria []sortCriterion) ([]store.UID, error) {
+func (s *session) sorted(ctx context.Context, found []store.UID, criteria []sortCriterion) ([]store.UID, error) {
 	t := &sorter{uids: found}
-	if err := s.fill(t, criteria); err != nil {
+	if err := s.fill(ctx, t, criteria); err != nil {
 		return nil, err
 	}
 	order := make([]int, len(found))
@@ -129,12 +130,12 @@ func (t *sorter) compare(criteria []sortCriterion, a, b int) int {
 }
 
 // fill finds out what the criteria need.
-func (s *session) fill(t *sorter, criteria []sortCriterion) (err error) {
+func (s *session) fill(ctx context.Context, t *sorter, criteria []sortCriterion) (err error) {
 	headings := false
 	for _, c := range criteria {
 		switch c.key {
 		case sortArrival:
-			t.numbers[c.key], err = s.arrivals(t.uids)
+			t.numbers[c.key], err = s.arrivals(ctx, t.uids)
 		case sortSize:
 			t.numbers[c.key] = s.sizes(t.uids)
 		case sortDate:
@@ -150,7 +151,7 @@ func (s *session) fill(t *sorter, criteria []sortCriterion) (err error) {
 		return nil
 	}
 	dates := sentDates{of: t.numbers[sortDate]}
-	err = s.view.Headings(s.ctx, t.uids, func(i int, h *message.Heading) error {
+	err = s.view.Headings(ctx, t.uids, func(i int, h *message.Heading) error {
 		if dates.of != nil {
 			dates.add(i, t.uids[i], h)
 		}
@@ -162,14 +163,14 @@ func (s *session) fill(t *sorter, criteria []sortCriterion) (err error) {
 		return nil
 	})
 	if err == nil {
-		err = dates.complete(s)
+		err = dates.complete(ctx, s)
 	}
 	return err
 }
 
 // arrivals are the internal dates in seconds.
-func (s *session) arrivals(uids []store.UID) ([]int64, error) {
-	times, err := s.view.InternalDates(s.ctx, uids, nil)
+func (s *session) arrivals(ctx context.Context, uids []store.UID) ([]int64, error) {
+	times, err := s.view.InternalDates(ctx, uids, nil)
 	out := make([]int64, len(times))
 	for i, t := range times {
 		out[i] = t.Unix()
@@ -206,12 +207,12 @@ func (d *sentDates) add(i int, uid store.UID, h *message.Heading) {
 }
 
 // complete gives messages without a Date their internal date.
-func (d *sentDates) complete(s *session) error {
+func (d *sentDates) complete(ctx context.Context, s *session) error {
 	if len(d.uids) == 0 {
 		return nil
 	}
 	var buf []time.Time
-	times, err := s.view.InternalDates(s.ctx, d.uids, buf)
+	times, err := s.view.InternalDates(ctx, d.uids, buf)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"context"
 	"iter"
 
 	"kurir/internal/message"
@@ -15,11 +16,11 @@ func (s *session) thread(c *command) error {
 	if p.err == nil && algorithm != "REFERENCES" && algorithm != "ORDEREDSUBJECT" {
 		p.fail("Unknown threading algorithm")
 	}
-	found, err := s.find(p, p.charsetAndKeys, nil)
-	if err != nil {
-		return err
-	}
-	set, err := s.threadSet(found, algorithm == "REFERENCES")
+	var set *thread.Set
+	found, err := s.find(p, p.charsetAndKeys, func(ctx context.Context, found []store.UID) (_ []store.UID, err error) {
+		set, err = s.threadSet(ctx, found, algorithm == "REFERENCES")
+		return found, err
+	})
 	if err != nil {
 		return err
 	}
@@ -36,10 +37,10 @@ func (s *session) thread(c *command) error {
 }
 
 // threadSet gathers what there is to know of the messages found, which ascend.
-func (s *session) threadSet(found []store.UID, references bool) (*thread.Set, error) {
+func (s *session) threadSet(ctx context.Context, found []store.UID, references bool) (*thread.Set, error) {
 	set := thread.NewSet(len(found))
 	dates := sentDates{of: make([]int64, len(found))}
-	err := s.view.Headings(s.ctx, found, func(i int, h *message.Heading) error {
+	err := s.view.Headings(ctx, found, func(i int, h *message.Heading) error {
 		dates.add(i, found[i], h)
 		var m thread.Message
 		if h != nil {
@@ -56,7 +57,7 @@ func (s *session) threadSet(found []store.UID, references bool) (*thread.Set, er
 		return nil
 	})
 	if err == nil {
-		err = dates.complete(s)
+		err = dates.complete(ctx, s)
 	}
 	for i, d := range dates.of {
 		set.SetDate(i, d)
