@@ -168,6 +168,14 @@ func FuzzSession(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	for _, g := range grammar {
+		var all strings.Builder
+		for _, line := range g.lines {
+			command, _, _ := strings.Cut(line, " => ")
+			all.WriteString("a " + command + "\r\n")
+		}
+		f.Add(all.String())
+	}
 	s := newServer(f)
 	f.Cleanup(func() { s.store.Close() })
 	for range 5 {
