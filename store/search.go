@@ -83,6 +83,8 @@ type cost uint8
 
 const (
 	costColumns cost = iota // known to the view
+	costFolds               // the index has it, ready to be searched
+	costHeading             // the index has it
 	costHeader              // the file's first bytes
 	costBody                // the whole file
 )
@@ -94,17 +96,22 @@ type term struct {
 	judge func(*Info) verdict
 	// holds decides from the content; it is asked only where judge left it open.
 	holds func(*searched, *Info) (bool, error)
+	// list, of terms that the index decides, says of which messages it holds; after that
+	// judge knows.
+	list func(uids []UID) ([]UID, error)
+	hits []uint64 // by sequence number, a bit each; nil: list has not been asked
 }
 
 // infoChunk is how many messages are looked at under one lock.
 const infoChunk = 512
 
 // Search returns the messages of the view that q finds, ascending. What the columns
-// decide is decided first; contents are read, by two goroutines, only for what is left,
-// in bounded memory. Messages that are gone by then are not found by their content.
+// decide is decided first, then what the index has of headers; contents are read, by two
+// goroutines, only for what is left, in bounded memory. Messages that are gone by then are
+// not found by their content.
 // Possible errors: ctx's, ErrUnavailable.
 func (v *View) Search(ctx context.Context, q Query) ([]UID, error) {
-	c := compiler{ctx: ctx, v: v}
+	c := &compiler{ctx: ctx, v: v}
 	t := c.term(q)
 	if c.err != nil {
 		return nil, c.err
@@ -129,19 +136,21 @@ func (v *View) Search(ctx context.Context, q Query) ([]UID, error) {
 			return nil, c.err
 		}
 	}
-	if len(left) == 0 {
-		return found, nil
-	}
-	more, err := v.searchContents(ctx, t, left)
+	more, left, err := c.searchIndex(t, left)
 	found = append(found, more...)
+	if err == nil && len(left) > 0 {
+		more, err = v.searchContents(ctx, t, left)
+		found = append(found, more...)
+	}
 	slices.Sort(found)
 	return found, err
 }
 
 // compiler makes terms of a query.
 type compiler struct {
-	ctx context.Context
-	v   *View
+	ctx    context.Context
+	v      *View
+	listed []*term // those with a list
 
 	mu  sync.Mutex
 	err error // of a judge as well
@@ -158,7 +167,7 @@ func (c *compiler) term(q Query) *term {
 	case Not:
 		return c.not(q)
 	case HeaderHas:
-		return c.header(q)
+		return c.heading(q)
 	case BodyHas:
 		return c.text(string(q), false)
 	case TextHas:

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"kurir/internal/message"
 )
@@ -49,6 +48,7 @@ func (c *compiler) keyword(name string) Flags {
 // undecided is the judge of terms that need the content.
 func undecided(*Info) verdict { return open }
 
+// header searches the file: the index does not have the field.
 func (c *compiler) header(q HeaderHas) *term {
 	needle := newNeedle(q.Text)
 	return &term{cost: costHeader, judge: undecided, holds: func(s *searched, _ *Info) (bool, error) {
@@ -63,29 +63,6 @@ func (c *compiler) header(q HeaderHas) *term {
 		}
 		return false, nil
 	}}
-}
-
-func (c *compiler) sent(q Sent) *term {
-	return &term{cost: costHeader, judge: undecided, holds: func(s *searched, _ *Info) (bool, error) {
-		raw, err := s.header()
-		if err != nil {
-			return false, err
-		}
-		for f := range message.Fields(raw) {
-			if !strings.EqualFold(f.Name, "Date") {
-				continue
-			}
-			t, ok := message.ParseDate(f.Value())
-			return ok && (q.Since.IsZero() || civil(t) >= civil(q.Since)) && (q.Before.IsZero() || civil(t) < civil(q.Before)), nil
-		}
-		return false, nil
-	}}
-}
-
-// civil orders days, whatever their time zone.
-func civil(t time.Time) int {
-	y, m, d := t.Date()
-	return y*372 + int(m)*31 + d
 }
 
 func (c *compiler) text(s string, header bool) *term {
