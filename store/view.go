@@ -135,6 +135,13 @@ func (v *View) Pending() []UID { return v.pending }
 // Keywords names the keywords as told: index i is KeywordFlag(i).
 func (v *View) Keywords() []string { return v.kw }
 
+// KeywordsChanged says whether Refresh has keywords to tell.
+func (v *View) KeywordsChanged() bool {
+	v.m.state.RLock()
+	defer v.m.state.RUnlock()
+	return v.m.kwSeq != v.kwSeq
+}
+
 // UIDs lists the messages: that with sequence number n is at n-1. Not to be changed.
 func (v *View) UIDs() []UID {
 	v.load()

@@ -137,8 +137,11 @@ func TestKeywords(t *testing.T) {
 	if _, _, err := m.Store(ctx, uids, RemoveFlags, FlagSet{Keywords: []string{"never"}}, NoModSeq); err != nil {
 		t.Error("taking away what is not there:", err)
 	}
+	if !v.KeywordsChanged() {
+		t.Error("keywords to tell, and the view does not say so")
+	}
 	d, err := v.Refresh(ctx, true)
-	if err != nil || len(d.Keywords) != MaxKeywords || d.Keywords[25] != "k25" || d.Changed[0].Flags != ^systemFlags|Forwarded {
+	if err != nil || v.KeywordsChanged() || len(d.Keywords) != MaxKeywords || d.Keywords[25] != "k25" || d.Changed[0].Flags != ^systemFlags|Forwarded {
 		t.Errorf("%+v %v", d, err)
 	}
 	// A copy goes by the names, not the letters; if they have no room it is not made.
