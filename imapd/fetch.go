@@ -63,6 +63,11 @@ func (s *session) fetch(c *command) error {
 			return err
 		}
 	}
+	if f.flags && s.view.KeywordsChanged() { // they come before the flags that use them
+		if err := s.update(false, c.uid); err != nil {
+			return err
+		}
+	}
 	if err := f.markSeen(spans, c.uid); err != nil {
 		return err
 	}
