@@ -47,9 +47,9 @@ func (k *kept) size() (n int) {
 // How many messages, bytes and blocks wait for one transaction at most: the structure of a
 // hostile message has megabytes.
 const (
-	keptMessages = 512
+	keptMessages = 256
 	keptBytes    = 2 << 20
-	keptBlocks   = 512
+	keptBlocks   = 256
 )
 
 // hugeText is the size from which what is learnt of a message is not kept.

@@ -323,6 +323,7 @@ func (s *Store) tidy() {
 	}
 	for _, a := range open {
 		a.closeIdleMailboxes()
+		a.flushIndex()
 	}
 	if now := s.o.Now(); now.Sub(s.swept) >= s.o.ExpungedKeep/4 {
 		s.swept = now

@@ -52,7 +52,14 @@ func (v *View) relearn(ctx context.Context, kind keptKind, uid UID) (*kept, erro
 // tidyIndex writes what waits for the index, if it is much; that it can't be written hurts
 // nobody.
 func (a *Account) tidyIndex() {
-	if err := a.index().tidyKept(); err != nil {
+	a.noteKept(a.index().tidyKept())
+}
+
+// flushIndex writes what waits for the index.
+func (a *Account) flushIndex() { a.noteKept(a.index().flushKept()) }
+
+func (a *Account) noteKept(err error) {
+	if err != nil {
 		a.s.log.Warn("the index does not take what was read", "account", a.address, "error", err)
 	}
 }

@@ -157,6 +157,44 @@ func TestUnmarshalBombs(t *testing.T) {
 	}
 }
 
+// A Decoder that has read other Parts reads the same, and what it gave stays whole until
+// it reads the next.
+func TestDecoderReusesItsRoom(t *testing.T) {
+	var all []*Part
+	var data []string
+	for _, c := range readCases(t) {
+		all = append(all, mustParse(t, c.message))
+	}
+	all = append(all, mustParse(t, nested(49)), mustParse(t, wide(3000)))
+	for _, p := range all {
+		b, err := p.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(data, string(b))
+	}
+	var d Decoder
+	for range 3 {
+		for i, want := range all {
+			p, err := d.Part(data[i])
+			if err != nil || !reflect.DeepEqual(p, want) {
+				t.Fatalf("%v\n%+v\n%+v", err, p, want)
+			}
+			if _, err := d.Part(data[i][:len(data[i])-1]); !errors.Is(err, ErrBinary) {
+				t.Fatal("cut off:", err)
+			}
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { d.Part(data[0]) }); n > 0 {
+		t.Errorf("%v allocations a Part", n)
+	}
+}
+
+// wide is a message of n parts.
+func wide(n int) []byte {
+	return []byte("Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\nContent-Language: en, de\n\nx\n", n) + "--b--\n")
+}
+
 func FuzzUnmarshalBinary(f *testing.F) {
 	for _, c := range readCases(f) {
 		data, err := mustParse(f, c.message).AppendBinary(nil)
@@ -165,8 +203,13 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	var d Decoder
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var p Part
+		used, derr := d.Part(string(data))
+		if err := p.UnmarshalBinary(data); err != nil && derr == nil || err == nil && !reflect.DeepEqual(&p, used) {
+			t.Fatalf("%v, %v:\n%+v\n%+v", err, derr, p, used)
+		}
 		if p.UnmarshalBinary(data) != nil {
 			return
 		}

@@ -1,6 +1,8 @@
 package message
 
 import (
+	"bytes"
+	"errors"
 	"slices"
 	"testing"
 )
@@ -36,4 +38,46 @@ func TestNamedField(t *testing.T) {
 			t.Error(s, n)
 		}
 	}
+}
+
+func TestHeadingFolded(t *testing.T) {
+	h := ParseHeading([]byte("Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nSubject: b\r\nTo:\r\n\r\n"))
+	want := "\xff" + string(Fold(nil, []byte("Grüße"))) + "\xffB"
+	if got := h.AppendFolded([]byte("x"), FieldSubject); string(got) != "x"+want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := h.AppendFolded(nil, FieldTo); string(got) != "\xff" {
+		t.Errorf("an empty field: %q", got)
+	}
+	if got := h.AppendFolded(nil, FieldCc); len(got) != 0 {
+		t.Errorf("no field: %q", got)
+	}
+}
+
+func FuzzHeading(f *testing.F) {
+	f.Add([]byte("Subject: a\r\nTo: b\r\n\r\n"), []byte("\x01\x02\x03abc\x0b\x00"))
+	f.Add([]byte(sampleHeader), []byte("\x01\x0c\x00"))
+	f.Add([]byte{}, []byte("\x01\x01\xff\xff\xff\xff\x0f"))
+	f.Fuzz(func(t *testing.T, header, data []byte) {
+		h := ParseHeading(header)
+		var g Heading
+		if err := g.Decode(string(h.AppendBinary(nil))); err != nil || !slices.Equal(g.Fields, h.Fields) {
+			t.Fatalf("%v: %q, want %q", err, g.Fields, h.Fields)
+		}
+		for name := FieldDate; name <= lastField; name++ {
+			if n := len(slices.Collect(h.Values(name))); n != bytes.Count(h.AppendFolded(nil, name), []byte{Folded}) {
+				t.Fatalf("field %d of %q: %d values, folded %q", name, header, n, h.AppendFolded(nil, name))
+			}
+		}
+		if err := g.Decode(string(data)); err != nil {
+			if !errors.Is(err, ErrBinary) || len(g.Fields) > 0 {
+				t.Fatal(err, g.Fields)
+			}
+			return
+		}
+		var again Heading
+		if err := again.Decode(string(g.AppendBinary(nil))); err != nil || !slices.Equal(again.Fields, g.Fields) {
+			t.Fatalf("%v: %q, want %q", err, again.Fields, g.Fields)
+		}
+	})
 }
