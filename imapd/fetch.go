@@ -293,9 +293,9 @@ func (f *fetcher) item(m *fetched, it *fetchItem, space bool) error {
 	case itemEnvelope:
 		b = appendEnvelope(append(b, "ENVELOPE "...), m.part.Envelope, f.utf8)
 	case itemBody:
-		b = appendStructure(append(b, "BODY "...), m.part, false, f.utf8)
+		b = appendStructure(append(b, "BODY "...), m.part, structureForm{utf8: f.utf8, rev2: f.rev2})
 	case itemBodyStructure:
-		b = appendStructure(append(b, "BODYSTRUCTURE "...), m.part, true, f.utf8)
+		b = appendStructure(append(b, "BODYSTRUCTURE "...), m.part, structureForm{ext: true, utf8: f.utf8, rev2: f.rev2})
 	default:
 		f.out.set(append(append(b, it.label...), ' '))
 		return f.content(m, it)

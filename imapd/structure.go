@@ -53,18 +53,26 @@ func appendAddresses(b []byte, list []message.Address, utf8ok bool) []byte {
 	return append(b, ')')
 }
 
-// appendStructure appends BODYSTRUCTURE, or BODY if ext is not set (RFC 9051 section 7.5.2).
-func appendStructure(b []byte, p *message.Part, ext, utf8ok bool) []byte {
+// structureForm says how a structure is to be shown.
+type structureForm struct {
+	ext  bool // BODYSTRUCTURE, and not BODY
+	utf8 bool // strings may be UTF-8
+	rev2 bool // message/global has the form of message/rfc822 (RFC 9051 section 9, media-message)
+}
+
+// appendStructure appends BODYSTRUCTURE or BODY (RFC 9051 section 7.5.2).
+func appendStructure(b []byte, p *message.Part, form structureForm) []byte {
+	utf8ok := form.utf8
 	b = append(b, '(')
 	if p.IsMultipart() {
 		for _, c := range p.Children {
-			b = appendStructure(b, c, ext, utf8ok)
+			b = appendStructure(b, c, form)
 		}
 		if len(p.Children) == 0 {
-			b = appendStructure(b, p.Placeholder(), ext, utf8ok)
+			b = appendStructure(b, p.Placeholder(), form)
 		}
 		b = appendString(append(b, ' '), p.Subtype, utf8ok)
-		if ext {
+		if form.ext {
 			b = appendParams(append(b, ' '), p.Params, utf8ok)
 			b = appendExtension(b, p, utf8ok)
 		}
@@ -74,13 +82,13 @@ func appendStructure(b []byte, p *message.Part, ext, utf8ok bool) []byte {
 	switch {
 	case p.IsText():
 		b = appendNumber(append(b, ' '), p.Lines)
-	case p.IsMessage() && strings.EqualFold(p.Subtype, "rfc822") && len(p.Children) == 1:
+	case p.IsMessage() && (form.rev2 || strings.EqualFold(p.Subtype, "rfc822")) && len(p.Children) == 1:
 		inner := p.Children[0]
 		b = appendEnvelope(append(b, ' '), inner.Envelope, utf8ok)
-		b = appendStructure(append(b, ' '), inner, ext, utf8ok)
+		b = appendStructure(append(b, ' '), inner, form)
 		b = appendNumber(append(b, ' '), p.Lines)
 	}
-	if ext {
+	if form.ext {
 		b = appendNString(append(b, ' '), p.MD5, utf8ok)
 		b = appendExtension(b, p, utf8ok)
 	}

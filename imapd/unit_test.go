@@ -143,12 +143,16 @@ func TestStructureText(t *testing.T) {
 			`("Message" "RFC822" NIL NIL NIL "7bit" 12 ("" {5}` + "\r\n" + `grün (("a" "@r" "m" "h")) NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" NIL NIL NIL "7bit" 5 1) 3)`},
 		{global, `("message" "global" NIL NIL NIL "8bit" 0 NIL NIL NIL NIL)`, `("message" "global" NIL NIL NIL "8bit" 0)`},
 	} {
-		if got := string(appendStructure(nil, tt.p, true, false)); got != tt.ext {
+		if got := string(appendStructure(nil, tt.p, structureForm{ext: true})); got != tt.ext {
 			t.Errorf("BODYSTRUCTURE\n got  %s\n want %s", got, tt.ext)
 		}
-		if got := string(appendStructure(nil, tt.p, false, false)); got != tt.plain {
+		if got := string(appendStructure(nil, tt.p, structureForm{})); got != tt.plain {
 			t.Errorf("BODY\n got  %s\n want %s", got, tt.plain)
 		}
+	}
+	want := `("message" "global" NIL NIL NIL "8bit" 0 ("" {5}` + "\r\n" + `grün (("a" "@r" "m" "h")) NIL NIL NIL NIL NIL NIL NIL) ("text" "plain" NIL NIL NIL "7bit" 5 1) 0)`
+	if got := string(appendStructure(nil, global, structureForm{rev2: true})); got != want {
+		t.Errorf("RFC 9051's message/global\n got  %s\n want %s", got, want)
 	}
 	groups := message.ParseAddressList(`:;, g: ""@x;, ""@y`)
 	if got, want := string(appendAddresses(nil, groups, false)), `((NIL NIL "" NIL)(NIL NIL NIL NIL)(NIL NIL "g" NIL)(NIL NIL "" "x")(NIL NIL NIL NIL)(NIL NIL "" "y"))`; got != want {

@@ -54,12 +54,6 @@ func (b *beside) examine(c *rawIMAP) {
 	}
 }
 
-// both says a command to both, which have to take it, and returns what they said.
-func (b *beside) both(format string, args ...any) (kurir, dovecot reply) {
-	b.kurir.t.Helper()
-	return b.kurir.must(format, args...), b.dovecot.must(format, args...)
-}
-
 // rawIMAP logs in without TLS.
 func (s *server) rawIMAP(address string) *rawIMAP {
 	s.t.Helper()
