@@ -135,3 +135,24 @@ func BenchmarkParseAddressList(b *testing.B) {
 		ParseAddressList(s)
 	}
 }
+
+func BenchmarkTextDecoder(b *testing.B) {
+	text := bytes.Repeat([]byte("quite ordinary text of some length, as it is in mail\r\n"), 200)
+	for _, c := range []struct {
+		encoding string
+		text     []byte
+	}{
+		{"7bit", text},
+		{"quoted-printable", bytes.ReplaceAll(text, []byte("ordinary"), []byte("gew=C3=B6hnlich="))},
+		{"base64", bytes.Repeat([]byte("cXVpdGUgb3JkaW5hcnkgdGV4dCBvZiBzb21lIGxlbmd0aCwgYXMgaXQgaXMgaW4gbWFpbCBz\r\n"), 150)},
+	} {
+		b.Run(c.encoding, func(b *testing.B) {
+			b.SetBytes(int64(len(c.text)))
+			b.ReportAllocs()
+			var d TextDecoder
+			for b.Loop() {
+				d.Decode(c.text, c.encoding, "utf-8")
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 
@@ -95,10 +96,15 @@ func (repair) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error)
 
 // ascii is the length of the run of ASCII that b begins with.
 func ascii(b []byte) int {
-	for i, c := range b {
-		if c >= utf8.RuneSelf {
-			return i
-		}
+	i := 0
+	for i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:])&notASCII == 0 {
+		i += 8
 	}
-	return len(b)
+	for i < len(b) && b[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
 }
+
+// notASCII is the bit of each of eight bytes that no ASCII has.
+const notASCII = 0x8080808080808080

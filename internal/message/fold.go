@@ -1,6 +1,8 @@
 package message
 
 import (
+	"encoding/binary"
+	"slices"
 	"sync"
 	"unicode"
 	"unicode/utf8"
@@ -14,7 +16,13 @@ import (
 // a text is found within another where its form is. Characters are folded one by one, so
 // that the form of pieces is in pieces the form of the whole. Bytes that are not UTF-8 stay.
 func Fold(dst, text []byte) []byte {
+	dst = slices.Grow(dst, len(text))
 	for i := 0; i < len(text); {
+		n := foldASCII(dst[len(dst):cap(dst)], text[i:])
+		dst = dst[:len(dst)+n]
+		if i += n; i == len(text) {
+			break
+		}
 		c := text[i]
 		if c < utf8.RuneSelf {
 			if 'a' <= c && c <= 'z' {
@@ -38,6 +46,24 @@ func Fold(dst, text []byte) []byte {
 		i += size
 	}
 	return dst
+}
+
+// foldASCII folds the ASCII that text begins with into dst, eight characters at a time, as
+// far as there is room, and says how many.
+func foldASCII(dst, text []byte) (n int) {
+	const each = notASCII >> 7
+	for len(text) >= 8 && len(dst) >= 8 {
+		x := binary.LittleEndian.Uint64(text)
+		if x&notASCII != 0 {
+			break
+		}
+		from := x + (128-'a')*each   // the high bit of each that is at least a
+		past := x + (128-'z'-1)*each // and of each beyond z
+		binary.LittleEndian.PutUint64(dst, x-(from&^past&notASCII)>>2)
+		dst, text = dst[8:], text[8:]
+		n += 8
+	}
+	return n
 }
 
 // twoByteFolds has the form of each character that is two bytes in UTF-8: of those of

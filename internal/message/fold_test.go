@@ -86,3 +86,26 @@ func BenchmarkFold(b *testing.B) {
 		})
 	}
 }
+
+// What is folded eight characters at a time is what they are one by one.
+func TestFoldASCII(t *testing.T) {
+	var text []byte
+	for i := range 3 * 256 {
+		text = append(text, byte(i), byte(i>>1), byte(i*7))
+	}
+	text = append(text, "The quick brown fox, [aZ`{@z]: \x7f\x80 und Größe; the end"...)
+	var want []byte
+	for i := 0; i < len(text); {
+		_, size := utf8.DecodeRune(text[i:])
+		want = Fold(want, text[i:i+size])
+		i += size
+	}
+	for from := range 16 {
+		for _, dst := range [][]byte{nil, []byte("kept"), make([]byte, 4, 5000)} {
+			got := Fold(dst, text[from:])
+			if skipped := Fold(nil, text[:from]); !bytes.Equal(got[len(dst):], want[len(skipped):]) {
+				t.Fatalf("from %d: %q, want %q", from, got[len(dst):], want[len(skipped):])
+			}
+		}
+	}
+}

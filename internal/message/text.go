@@ -56,6 +56,13 @@ func (d *base64Decoder) Reset() { *d = base64Decoder{} }
 // Transform implements transform.Transformer.
 func (d *base64Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for ; nSrc < len(src); nSrc++ {
+		if d.n == 0 {
+			n := decodeGroups(dst[nDst:], src[nSrc:])
+			nDst, nSrc = nDst+n*3, nSrc+n*4
+			if nSrc == len(src) {
+				break
+			}
+		}
 		v := base64Value[src[nSrc]]
 		if v > 64 {
 			continue
@@ -81,6 +88,21 @@ func (d *base64Decoder) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, 
 		nDst += d.flush(dst[nDst:])
 	}
 	return nDst, nSrc, nil
+}
+
+// decodeGroups decodes the groups of four characters of the alphabet that src begins with,
+// as many as there is room for in dst, and says how many.
+func decodeGroups(dst, src []byte) (n int) {
+	for len(src) >= 4 && len(dst) >= 3 {
+		a, b, c, e := base64Value[src[0]], base64Value[src[1]], base64Value[src[2]], base64Value[src[3]]
+		if (a|b|c|e)&64 != 0 {
+			break
+		}
+		dst[0], dst[1], dst[2] = a<<2|b>>4, b<<4|c>>2, c<<6|e
+		dst, src = dst[3:], src[4:]
+		n++
+	}
+	return n
 }
 
 // flush writes the whole bytes of an unfinished group.
