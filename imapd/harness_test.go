@@ -58,7 +58,7 @@ type server struct {
 }
 
 func newServer(t testing.TB) *server {
-	s := &server{t: t, l: newPipeListener(), dir: t.TempDir()}
+	s := &server{t: t, l: newPipeListener(), dir: memDir(t)}
 	s.plain.Store(true)
 	ctx := context.Background()
 	var err error
@@ -86,6 +86,17 @@ func newServer(t testing.TB) *server {
 		s.srv.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	return s
+}
+
+// memDir is a directory in memory where there is one: tests wait for hundreds of fsyncs.
+func memDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "imapd-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }
 
 // start serves; the test's end stops it.
