@@ -10,16 +10,18 @@ import (
 
 var errReadOnly = no(imap.ResponseCodeCannot, "Mailbox was opened for reading only")
 
-// resolve gives the messages of the view that a set names: sequence numbers, UIDs after
-// a UID command, or the saved result.
-func (s *session) resolve(c *command, m messageSet) ([]span, error) {
-	switch {
-	case m.saved:
-		return listSpans(s.view.UIDs(), s.saved), nil
-	case c.uid:
-		return m.uidSpans(s.view.UIDs()), nil
+// resolve gives the messages of the view that a set names: sequence numbers, or UIDs after
+// a UID command, and the saved result.
+func (s *session) resolve(c *command, m messageSet) (spans []span, err error) {
+	if c.uid {
+		spans = m.uidSpans(s.view.UIDs())
+	} else if spans, err = m.seqSpans(s.view.Count()); err != nil {
+		return nil, err
 	}
-	return m.seqSpans(s.view.Count())
+	if m.saved {
+		spans = unionSpans(spans, listSpans(s.view.UIDs(), s.saved))
+	}
+	return spans, nil
 }
 
 // copy is COPY and UID COPY (RFC 9051 section 6.4.7).

@@ -21,11 +21,18 @@ var specialUses = []struct {
 	{imap.MailboxAttrTrash, "Trash"},
 }
 
-// create is CREATE (RFC 9051 section 6.3.4) with USE (RFC 6154 section 3). A separator
-// at the end says that mailboxes are to come below, which is always possible here.
+// level reads the name of a mailbox that may have a separator at its end: for CREATE it says
+// that mailboxes are to come below (RFC 9051 section 6.3.4), which is always possible here,
+// and some clients send it with the other commands about names too. sent is the name as it
+// was sent, if that is not its spelling here, else "".
+func (p *parser) level() (name, sent string) {
+	name = strings.TrimSuffix(p.mailbox(), "/")
+	return name, strings.TrimSuffix(p.sent, "/")
+}
+
+// create is CREATE (RFC 9051 section 6.3.4) with USE (RFC 6154 section 3).
 func (s *session) create(c *command) error {
-	name := strings.TrimSuffix(c.args.sp().mailbox(), "/")
-	sent := strings.TrimSuffix(c.args.sent, "/")
+	name, sent := c.args.sp().level()
 	var use string
 	if c.args.peek() == ' ' {
 		c.args.sp().list(func() {
@@ -74,7 +81,7 @@ func (s *session) tellName(name, sent string) error {
 
 // deleteMailbox is DELETE (RFC 9051 section 6.3.5).
 func (s *session) deleteMailbox(c *command) error {
-	name := c.args.sp().mailbox()
+	name, sent := c.args.sp().level()
 	if err := c.args.end(); err != nil {
 		return err
 	}
@@ -83,7 +90,7 @@ func (s *session) deleteMailbox(c *command) error {
 	} else if err != nil {
 		return err
 	}
-	if err := s.tellName(name, c.args.sent); err != nil {
+	if err := s.tellName(name, sent); err != nil {
 		return err
 	}
 	return s.leaveDeleted()
@@ -116,10 +123,9 @@ func (s *session) leaveDeleted() error {
 
 // rename is RENAME (RFC 9051 section 6.3.6).
 func (s *session) rename(c *command) error {
-	from := c.args.sp().mailbox()
-	sent := c.args.sent
-	to := strings.TrimSuffix(c.args.sp().mailbox(), "/")
-	if sent == "" && c.args.sent != "" {
+	from, sent := c.args.sp().level()
+	to, toSent := c.args.sp().level()
+	if sent == "" && toSent != "" {
 		sent = from
 	}
 	if err := c.args.end(); err != nil {
@@ -133,7 +139,7 @@ func (s *session) rename(c *command) error {
 
 // subscribe is SUBSCRIBE (RFC 9051 section 6.3.7). The mailbox need not exist.
 func (s *session) subscribe(c *command) error {
-	name := c.args.sp().mailbox()
+	name, _ := c.args.sp().level()
 	if err := c.args.end(); err != nil {
 		return err
 	}
@@ -142,7 +148,7 @@ func (s *session) subscribe(c *command) error {
 
 // unsubscribe is UNSUBSCRIBE (RFC 9051 section 6.3.8).
 func (s *session) unsubscribe(c *command) error {
-	name := c.args.sp().mailbox()
+	name, _ := c.args.sp().level()
 	if err := c.args.end(); err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 // span is a range of sequence numbers, both ends included.
 type span struct{ from, to int }
 
-// messageSet is a sequence-set of RFC 9051 section 9 as the client wrote it. It is a
-// seq-set, a set of UIDs, or "$", the saved search result (RFC 5182).
+// messageSet is a sequence-set of RFC 9051 section 9 as the client wrote it: sequence numbers
+// or UIDs, and with saved the saved search result as well (RFC 5182).
 type messageSet struct {
 	ranges []imap.SeqRange // 0 is "*"
 	saved  bool
@@ -82,6 +82,23 @@ func (m messageSet) uidSpans(uids []store.UID) []span {
 		from := sort.Search(len(uids), func(i int) bool { return uint32(uids[i]) >= r.Start })
 		to := sort.Search(len(uids), func(i int) bool { return uint32(uids[i]) > r.Stop })
 		out = appendSpan(out, from+1, to)
+	}
+	return out
+}
+
+// unionSpans gives the messages of two lists of spans, each in order.
+func unionSpans(a, b []span) []span {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	var out []span
+	for len(a) > 0 || len(b) > 0 {
+		next := &a
+		if len(a) == 0 || len(b) > 0 && b[0].from < a[0].from {
+			next = &b
+		}
+		out = appendSpan(out, (*next)[0].from, (*next)[0].to)
+		*next = (*next)[1:]
 	}
 	return out
 }

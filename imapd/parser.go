@@ -322,13 +322,15 @@ func (p *parser) flag() imap.Flag {
 // maxRanges bounds the ranges of one set.
 const maxRanges = 32 << 10
 
-// set reads a sequence-set, or "$" (RFC 5182).
+// set reads a sequence-set. "$", the saved result, stands alone or is its last member (RFC
+// 9051 section 9, seq-last-command).
 func (p *parser) set() messageSet {
-	if p.take('$') {
-		return messageSet{saved: true}
-	}
 	var m messageSet
 	for p.err == nil {
+		if p.take('$') {
+			m.saved = true
+			break
+		}
 		r := imap.SeqRange{Start: p.setNumber()}
 		r.Stop = r.Start
 		if p.take(':') {

@@ -96,7 +96,22 @@ func TestSets(t *testing.T) {
 			t.Errorf("%s: UIDs %v", tt.in, uid)
 		}
 	}
-	for _, bad := range []string{"", "0", "a", "1,", "1:", "4294967296", "-1", "1:2:3", "**"} {
+	for in, want := range map[string]messageSet{
+		"$": {saved: true}, "7,$": {saved: true, ranges: []imap.SeqRange{{Start: 7, Stop: 7}}}, "2:*,3,$": {saved: true, ranges: []imap.SeqRange{{Start: 2}, {Start: 3, Stop: 3}}},
+	} {
+		p := parser{b: []byte(in)}
+		if m := p.set(); p.end() != nil || !reflect.DeepEqual(m, want) {
+			t.Errorf("%s: %v, %v", in, m, p.err)
+		}
+	}
+	for _, tt := range [][3][]span{
+		{{}, {}, {}}, {{{1, 2}}, nil, {{1, 2}}}, {nil, {{1, 2}}, {{1, 2}}}, {{{1, 1}, {5, 6}}, {{2, 3}, {6, 9}}, {{1, 3}, {5, 9}}}, {{{4, 9}}, {{1, 1}, {5, 5}}, {{1, 1}, {4, 9}}},
+	} {
+		if got := unionSpans(tt[0], tt[1]); !same(got, tt[2]) {
+			t.Errorf("%v and %v: %v", tt[0], tt[1], got)
+		}
+	}
+	for _, bad := range []string{"$,1", "$:1", "1:$", "$$", "", "0", "a", "1,", "1:", "4294967296", "-1", "1:2:3", "**"} {
 		p := parser{b: []byte(bad)}
 		p.set()
 		if p.end() == nil {
