@@ -48,4 +48,9 @@ func TestPython(t *testing.T) {
 			t.Errorf("%d messages, not 6", len(got.messages))
 		}
 	})
+	t.Run("resync.py", func(t *testing.T) {
+		t.Parallel()
+		s := newServer(t)
+		newClient(t).script("resync.py", "127.0.0.1", s.port(imapsPort), s.ca(), alice, password)
+	})
 }
