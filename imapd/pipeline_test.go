@@ -207,24 +207,6 @@ func TestBrokenAppend(t *testing.T) {
 	})
 }
 
-// One client that does not read holds up nobody.
-func TestSlowClient(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t).start()
-		defer s.stop()
-		s.deliver("alice@example.org", "", "Subject: big\r\n\r\n"+strings.Repeat("0123456789\r\n", 100000))
-		slow := s.l.dial() // its output is never read
-		defer slow.Close()
-		go fmt.Fprintf(slow, "a LOGIN alice secret\r\nb SELECT INBOX\r\nc FETCH 1 BODY[]\r\n")
-		synctest.Wait()
-		c := s.login("alice")
-		defer c.conn.Close()
-		c.do("a", "SELECT INBOX")
-		c.do("b", "STORE 1 +FLAGS (\\Deleted)")
-		c.do("c", "EXPUNGE")
-	})
-}
-
 // An idle connection costs no more than 32 KiB: stacks, buffers and the rest.
 func TestIdleMemory(t *testing.T) {
 	if testing.Short() {

@@ -1,9 +1,11 @@
 package listen
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,8 +13,8 @@ import (
 
 // Conn is an accepted connection. Beside what net.Conn promises:
 //
-//   - Each Read may take as long as the read timeout and each Write as long as the
-//     write timeout, counted anew every time (rolling deadlines). After that they
+//   - Each Read may take as long as the read timeout, counted anew every time, and each Write
+//     as long as the client takes something within the write timeout (rolling deadlines). After that they
 //     return os.ErrDeadlineExceeded, and the next Read may still work.
 //   - SetDeadline, SetReadDeadline and SetWriteDeadline set a fixed deadline beside the
 //     rolling one; whichever is earlier counts, also for a Read or Write on its way.
@@ -85,18 +87,24 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// Write writes as net.Conn does, for as long as the write timeout allows. The first
-// Write waits for early talk, if that is asked for.
-func (c *Conn) Write(p []byte) (int, error) {
+// Write writes as net.Conn does, for as long as the client takes something within each write
+// timeout. The first Write waits for early talk, if that is asked for.
+func (c *Conn) Write(p []byte) (n int, err error) {
 	if c.early != nil {
 		c.early.beforeWrite(c)
 	}
-	c.write.mu.Lock()
-	if c.write.timeout > 0 {
-		c.Conn.SetWriteDeadline(c.write.next()) // an error comes back from Write
+	for {
+		c.write.mu.Lock()
+		if c.write.timeout > 0 {
+			c.Conn.SetWriteDeadline(c.write.next()) // an error comes back from Write
+		}
+		c.write.mu.Unlock()
+		m, err := c.Conn.Write(p[n:])
+		n += m
+		if err == nil || m == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
 	}
-	c.write.mu.Unlock()
-	return c.Conn.Write(p)
 }
 
 // Close closes the connection and gives its place to another.

@@ -67,6 +67,38 @@ func TestWriteDeadlineRolls(t *testing.T) {
 	})
 }
 
+// A slow client that takes something all the time gets all of a long Write; one that stops is
+// cut off, and the count is what it took.
+func TestLongWriteRolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := pair(t, Options{WriteTimeout: time.Minute})
+		go func() {
+			for range 300 {
+				time.Sleep(50 * time.Second)
+				client.Read(make([]byte, 10))
+			}
+		}()
+		start := time.Now()
+		if n, err := server.Write(make([]byte, 2995)); n != 2995 || err != nil || time.Since(start) < 4*time.Hour {
+			t.Errorf("%d octets, %v after %v", n, err, time.Since(start))
+		}
+		if n, err := server.Write(make([]byte, 10)); n != 0 || !isTimeout(err) {
+			t.Errorf("%d octets, %v", n, err)
+		}
+		go client.Read(make([]byte, 3))
+		start = time.Now()
+		if n, err := server.Write(make([]byte, 10)); n != 3 || !isTimeout(err) || time.Since(start) != 2*time.Minute {
+			t.Errorf("%d octets, %v after %v", n, err, time.Since(start))
+		}
+		server.SetWriteDeadline(time.Now().Add(90 * time.Second))
+		go client.Read(make([]byte, 3))
+		start = time.Now()
+		if n, err := server.Write(make([]byte, 10)); n != 3 || !isTimeout(err) || time.Since(start) != 90*time.Second {
+			t.Errorf("a fixed deadline: %d octets, %v after %v", n, err, time.Since(start))
+		}
+	})
+}
+
 func TestDefaultTimeouts(t *testing.T) {
 	for _, tt := range []struct {
 		set, read, write time.Duration // zero: waits for ever

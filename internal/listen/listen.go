@@ -55,7 +55,7 @@ type Options struct {
 	// ReadTimeout is how long one Read may wait, renewed by each Read; zero means 30
 	// minutes, less than zero for ever. Conn.SetReadTimeout changes it later.
 	ReadTimeout time.Duration
-	// WriteTimeout is how long one Write may take, renewed by each Write; zero means
+	// WriteTimeout is how long a Write waits for a client that takes nothing; zero means
 	// 5 minutes, less than zero for ever. Conn.SetWriteTimeout changes it later.
 	WriteTimeout time.Duration
 	// EarlyTalk is how long the first Write of a connection waits for a client that
