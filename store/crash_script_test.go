@@ -32,6 +32,7 @@ type box struct {
 	modseq        ModSeq
 	msgs          []promise
 	told          map[UID]string // the text that each UID ever told stands for
+	away          []*offline     // what clients remember that selected it, the latest last
 }
 
 // A promise is a message that somebody was told is there.
@@ -282,6 +283,7 @@ func (w *script) learn(b *box, g *gotBox) {
 		w.errorf("%s: got %+v\npromised %+v", b.name, g, b)
 	}
 	b.id, b.validity, b.next, b.modseq = g.id, g.validity, g.next, g.modseq
+	b.away = append(slices.Clone(b.away), remembered(g))
 	for _, m := range g.msgs {
 		k := slices.IndexFunc(b.msgs, func(p promise) bool { return p.uid == m.uid })
 		if k < 0 {

@@ -296,6 +296,7 @@ func (v *trial) reopen(dir, boot string, further bool) error {
 	for _, address := range v.toldOf {
 		v.compareTold(address, got[address])
 	}
+	v.comeBack(ctx, s, got)
 	if len(v.errs) > 0 || !further {
 		return errors.Join(v.errs...)
 	}

@@ -109,6 +109,7 @@ type world struct {
 
 	accounts []*wantAccount
 	sessions []*client
+	away     []*offline
 	log      []string
 }
 
@@ -143,6 +144,7 @@ func (w *world) open() {
 	s, err := Open(w.ctx(), Options{Dir: w.dir, Hostname: "host.test", BootID: fmt.Sprintf("boot-%d", w.boot), NoWatch: !w.watch,
 		Ledger: w.ledger, Log: slog.New(slog.NewTextHandler(modelLog{w}, &slog.HandlerOptions{Level: slog.LevelError}))})
 	w.must(err)
+	s.history = modelHistory
 	w.s = s
 }
 
@@ -187,6 +189,7 @@ var modelActs = []struct {
 	{5, (*world).expunge}, {3, (*world).remove}, {3, (*world).waitChange},
 	{3, (*world).createBox}, {2, (*world).deleteBox}, {2, (*world).renameBox}, {1, (*world).renameInbox}, {2, (*world).subscribe},
 	{8, (*world).enter}, {3, (*world).leave}, {18, (*world).refresh}, {8, (*world).readSome},
+	{5, (*world).remember}, {12, (*world).comeBack},
 	{8, (*world).foreignDrop}, {8, (*world).foreignFlags}, {4, (*world).foreignSeen}, {4, (*world).foreignMove},
 	{3, (*world).foreignRemove}, {2, (*world).foreignTwin}, {2, (*world).foreignCopy}, {1, (*world).foreignReturn}, {1, (*world).foreignFolder},
 	{4, (*world).age}, {2, (*world).restart}, {2, (*world).loseIndex}, {1, (*world).fsck},

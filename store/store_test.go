@@ -17,6 +17,7 @@ import (
 
 // A gotMessage is a message as a store serves it.
 type gotMessage struct {
+	bits   Flags
 	uid    UID
 	modseq ModSeq
 	text   string // as on the wire
@@ -103,7 +104,7 @@ func observeBox(ctx context.Context, a *Account, b *gotBox) error {
 		if err != nil {
 			return err
 		}
-		g := gotMessage{uid: i.UID, modseq: i.ModSeq, text: text, flags: flagNames(i.Flags, v.Keywords()), date: date.Unix()}
+		g := gotMessage{bits: i.Flags, uid: i.UID, modseq: i.ModSeq, text: text, flags: flagNames(i.Flags, v.Keywords()), date: date.Unix()}
 		if i.Flags&Seen == 0 {
 			unseen++
 		}
