@@ -134,15 +134,15 @@ func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection
 	if len(want.HeaderFieldsNot) > 0 {
 		names, not = want.HeaderFieldsNot, true
 	}
+	listed := make(map[string]bool, len(names))
+	for _, n := range names {
+		listed[strings.ToLower(n)] = n != ""
+	}
 	var out []byte
 	n := 0
 	for field := range message.Fields(raw) {
 		n += len(field.Raw)
-		listed := false
-		for _, n := range names {
-			listed = listed || field.Name != "" && strings.EqualFold(n, field.Name)
-		}
-		if listed != not {
+		if listed[strings.ToLower(field.Name)] != not {
 			out = append(out, field.Raw...)
 		}
 	}
