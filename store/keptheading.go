@@ -22,15 +22,21 @@ type head struct {
 	b    []byte
 	file io.ReaderAt
 	size int64
-	home *[]byte
+	*headRoom
 }
 
-var heads = sync.Pool{New: func() any { b := make([]byte, headSize); return &b }}
+// headRoom is what reading a message takes, used again and again.
+type headRoom struct {
+	buf     [headSize]byte
+	scratch []byte
+}
+
+var headRooms = sync.Pool{New: func() any { return new(headRoom) }}
 
 func readHead(b *Body) (*head, error) {
-	h := &head{home: heads.Get().(*[]byte)}
+	h := &head{headRoom: headRooms.Get().(*headRoom)}
 	h.file, h.size = b.Stored()
-	h.b = (*h.home)[:min(h.size, headSize)]
+	h.b = h.buf[:min(h.size, headSize)]
 	if err := readFull(h.file, h.b, 0); err != nil {
 		h.free()
 		return nil, err
@@ -38,7 +44,12 @@ func readHead(b *Body) (*head, error) {
 	return h, nil
 }
 
-func (h *head) free() { heads.Put(h.home) }
+func (h *head) free() {
+	if cap(h.scratch) > headSize {
+		h.scratch = nil
+	}
+	headRooms.Put(h.headRoom)
+}
 
 // all reads the whole message.
 func (h *head) all() io.Reader { return io.MultiReader(bytes.NewReader(h.b), h.rest()) }
@@ -51,15 +62,14 @@ func (h *head) rest() io.Reader {
 
 // learnStructure sets the structure; h is used up.
 func (k *kept) learnStructure(h *head) error {
-	p, err := message.ParseIn(*h.home, len(h.b), h.rest(), message.Limits{})
+	p, err := message.ParseIn(h.buf[:], len(h.b), h.rest(), message.Limits{})
 	if err != nil {
 		return err
 	}
-	data, err := p.AppendBinary(nil)
-	if err != nil {
+	if h.scratch, err = p.AppendBinary(h.scratch[:0]); err != nil {
 		return err
 	}
-	k[keptStructure] = &record{string(data)}
+	k[keptStructure] = &record{string(h.scratch)}
 	return nil
 }
 
@@ -73,10 +83,18 @@ func (k *kept) learnHeading(h *head) error {
 		}
 	}
 	p := message.ParseHeading(raw)
-	k[keptHeading] = &record{string(p.AppendBinary(nil))}
-	k[keptFolds] = &record{}
+	h.scratch = p.AppendBinary(h.scratch[:0])
+	k[keptHeading] = &record{string(h.scratch)}
+	h.scratch = h.scratch[:0]
+	var ends [maxColumns]int
 	for c, name := range foldedFields {
-		k[keptFolds][c] = string(p.AppendFolded(nil, name))
+		h.scratch = p.AppendFolded(h.scratch, name)
+		ends[c] = len(h.scratch)
+	}
+	all, from := string(h.scratch), 0
+	k[keptFolds] = &record{}
+	for c, end := range ends {
+		k[keptFolds][c], from = all[from:end], end
 	}
 	return nil
 }

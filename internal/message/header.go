@@ -55,6 +55,17 @@ func isBlank(line []byte) bool {
 // Their Raw parts follow each other without a gap.
 func Fields(raw []byte) iter.Seq[Field] {
 	return func(yield func(Field) bool) {
+		for field := range rawFields(raw) {
+			if !yield(Field{string(fieldName(field)), field}) {
+				return
+			}
+		}
+	}
+}
+
+// rawFields is Fields without the names.
+func rawFields(raw []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
 		for len(raw) > 0 {
 			n := lineLen(raw)
 			if isBlank(raw[:n]) {
@@ -63,7 +74,7 @@ func Fields(raw []byte) iter.Seq[Field] {
 			for n < len(raw) && isWSP(raw[n]) {
 				n += lineLen(raw[n:])
 			}
-			if !yield(Field{fieldName(raw[:n]), raw[:n:n]}) {
+			if !yield(raw[:n:n]) {
 				return
 			}
 			raw = raw[n:]
@@ -80,12 +91,12 @@ func lineLen(b []byte) int {
 	return len(b)
 }
 
-func fieldName(field []byte) string {
+func fieldName(field []byte) []byte {
 	i := bytes.IndexByte(field[:lineLen(field)], ':')
 	if i < 0 || isWSP(field[0]) {
-		return ""
+		return nil
 	}
-	return string(bytes.TrimRight(field[:i], " \t"))
+	return bytes.TrimRight(field[:i], " \t")
 }
 
 // Value returns what stands behind the colon, unfolded (RFC 5322 section 2.2.3: the
@@ -96,11 +107,22 @@ func (f Field) Value() string { return strings.TrimRight(f.text(), " \t") }
 // text is Value with the white space at the end.
 func (f Field) text() string {
 	_, v, _ := bytes.Cut(f.Raw, []byte{':'})
+	v = bytes.TrimLeft(v, " \t")
+	if line, ok := oneLine(v); ok { // nearly all are
+		v = line
+	}
 	s := strings.TrimLeft(unfold(string(v)), " \t")
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
 	return s
+}
+
+// oneLine gives v without its line end, if it is one line with no other CR or LF.
+func oneLine(v []byte) ([]byte, bool) {
+	n, ok := bytes.CutSuffix(v, []byte{'\n'})
+	n = bytes.TrimSuffix(n, []byte{'\r'})
+	return n, ok && bytes.IndexByte(n, '\n') < 0 && bytes.IndexByte(n, '\r') < 0
 }
 
 // unfold removes line ends. A lone CR, which is nothing of the kind, becomes a space.

@@ -162,3 +162,14 @@ func FuzzFields(f *testing.F) {
 		}
 	})
 }
+
+// The value of a field of one line is what unfolding makes of it.
+func TestFieldTextOfOneLine(t *testing.T) {
+	for _, raw := range []string{"A: b\r\n", "A: b\n", "A: b", "A:\r\n", "A:", "A: \t b \t\r\n", "A: b\r\r\n", "A: b\rc\n", "A: b\r", "A: \r\n b\r\n", "A: \n", "A\r\n", "A: \x00\r\n"} {
+		_, v, _ := strings.Cut(raw, ":")
+		want := strings.ReplaceAll(strings.TrimLeft(unfold(v), " \t"), "\x00", "\uFFFD")
+		if got := (Field{Raw: []byte(raw)}).text(); got != want {
+			t.Errorf("%q: %q, want %q", raw, got, want)
+		}
+	}
+}

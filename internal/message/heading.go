@@ -3,7 +3,6 @@ package message
 import (
 	"encoding/binary"
 	"iter"
-	"strings"
 )
 
 // FieldName is one of the header fields that a Heading keeps. Zero is none.
@@ -30,10 +29,18 @@ const (
 // NamedField gives the FieldName of a field, whatever the case of its name; 0 if a Heading
 // does not keep it.
 func NamedField(name string) FieldName {
-	if len(name) > len("In-Reply-To") {
+	var lower [len("in-reply-to")]byte
+	if len(name) > len(lower) {
 		return 0
 	}
-	switch strings.ToLower(name) {
+	for i := range len(name) {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	switch string(lower[:len(name)]) {
 	case "date":
 		return FieldDate
 	case "subject":
@@ -75,10 +82,10 @@ type Heading struct {
 
 // ParseHeading picks the fields of interest out of a header.
 func ParseHeading(header []byte) *Heading {
-	h := new(Heading)
-	for f := range Fields(header) {
-		if n := NamedField(f.Name); n != 0 {
-			h.Fields = append(h.Fields, HeadingField{n, f.Value()})
+	h := &Heading{Fields: make([]HeadingField, 0, 8)}
+	for raw := range rawFields(header) {
+		if n := NamedField(string(fieldName(raw))); n != 0 { // a name of no interest is not copied
+			h.Fields = append(h.Fields, HeadingField{n, Field{Raw: raw}.Value()})
 		}
 	}
 	return h
