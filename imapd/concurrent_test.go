@@ -164,7 +164,8 @@ func FuzzSession(f *testing.F) {
 		"a FETCH 1:* (FLAGS BODY[1.MIME]<0.5> ENVELOPE BODYSTRUCTURE BINARY[1])\r\n", "a SEARCH OR TEXT hello NOT 1\r\nb UID SEARCH RETURN (SAVE) ALL\r\nc FETCH $ UID\r\n",
 		"a IDLE\r\nDONE\r\nb STORE 1 +FLAGS (x)\r\n", "a COPY 1 Archive\r\nb MOVE 1:* Archive\r\nc EXPUNGE\r\n", "a APPEND INBOX (\\Seen) {4+}\r\nA: b\r\n",
 		"a LIST (SUBSCRIBED RECURSIVEMATCH) \"\" * RETURN (STATUS (SIZE))\r\nb LSUB \"\" %\r\n", "a CREATE {3}\r\nx/y\r\nb RENAME x y\r\nc DELETE y/y\r\n",
-		"a CLOSE\r\nb AUTHENTICATE PLAIN\r\n", "a ENABLE CONDSTORE\r\nb FETCH 1 FLAGS (CHANGEDSINCE 1)\r\nc STATUS INBOX (HIGHESTMODSEQ)\r\n",
+		"a CLOSE\r\nb AUTHENTICATE PLAIN\r\n",
+		"c COMPRESS DEFLATE\r\n\x4a\x34\x54\xf0\xf3\xf7\x0f\xe0\xe5\x02\x08", "a SEARCH BODY hello\r\nb LIST \"\" *\r\nc GETQUOTAROOT INBOX\r\n", "a ENABLE CONDSTORE\r\nb FETCH 1 FLAGS (CHANGEDSINCE 1)\r\nc STATUS INBOX (HIGHESTMODSEQ)\r\n",
 	} {
 		f.Add(seed)
 	}
