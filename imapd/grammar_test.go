@@ -149,6 +149,20 @@ var grammar = []struct {
 		"SEARCH ALL => OK Done", "search return () charset us-ascii (seen) => OK Done", "SEARCH 1 => OK Done", "SEARCH => BAD …", "SEARCH () => BAD Empty parentheses", "SEARCH FOO => BAD Unknown search key",
 		"SEARCH RETURN (FOO) ALL => BAD Unknown RETURN option", "SEARCH CHARSET x-none ALL => NO [BADCHARSET …", "SEARCH ON 1-Feb-19946 => BAD Invalid date", "SEARCH SEEN) => BAD Too many arguments",
 	}},
+	{"uid: what the other commands take, after UID", []string{
+		"UID FETCH 1 => BAD Missing …", "UID STORE 1 => BAD Missing …", "UID SEARCH => BAD Missing …", "UID COPY 1 => BAD Missing …", "UID MOVE 1 => BAD Missing …", "UID EXPUNGE => BAD Missing …",
+		"UID SORT => BAD Missing …", "UID THREAD => BAD Missing …", "UID EXPUNGE 0 => BAD 0 is not …", "UID FETCH 1 (UID) => OK Done",
+	}},
+	{"sort, thread (RFC 5256 section 5)", []string{
+		"SORT (REVERSE DATE SUBJECT) UTF-8 ALL => OK Done", "THREAD REFERENCES us-ascii ALL => OK Done", "SORT RETURN (COUNT) (SIZE) UTF-8 ALL => OK Done",
+		"SORT (FOO) UTF-8 ALL => BAD …", "SORT () UTF-8 ALL => BAD …", "SORT DATE UTF-8 ALL => BAD …", "SORT (DATE) UTF-8 => BAD Missing …", "SORT (REVERSE) UTF-8 ALL => BAD …", "THREAD FOO UTF-8 ALL => BAD …", "THREAD REFERENCES UTF-8 => BAD Missing …",
+		"SORT (DATE) x-none ALL => NO [BADCHARSET …",
+	}},
+	{"getquota, getquotaroot, setquota (RFC 9208 section 7)", []string{
+		"GETQUOTA => BAD Missing arguments", "GETQUOTA x => NO …", "GETQUOTAROOT => BAD Missing arguments", "GETQUOTAROOT INBOX => OK Done", "SETQUOTA \"\" => BAD Missing arguments", "SETQUOTA \"\" (STORAGE x) => BAD …", "SETQUOTA \"\" (STORAGE 1) => NO [NOPERM] …",
+	}},
+	{"compress (RFC 4978 section 5)", []string{"COMPRESS => BAD Missing arguments", "COMPRESS LZW => BAD The only mechanism is DEFLATE", "COMPRESS DEFLATE x => BAD Too many arguments"}},
+	{"examine", []string{"EXAMINE => BAD Missing arguments", "EXAMINE % => BAD …"}},
 	{"copy, move, expunge", []string{
 		"COPY 1 Sent => OK [COPYUID … Done", "COPY 1 => BAD …", "COPY Sent => BAD …", "COPY 1 nowhere => NO [TRYCREATE] …", "MOVE 1 => BAD …", "UID COPY 999 Sent => OK Done", "EXPUNGE 1 => BAD Too many arguments", "UID EXPUNGE 999 => OK Done",
 	}},
@@ -161,6 +175,24 @@ var grammar = []struct {
 		"ENABLE X => OK Done", "ENABLE => BAD Missing arguments", "NAMESPACE => OK Done", "NAMESPACE x => BAD Too many arguments", "IDLE x => BAD Too many arguments", "CHECK x => BAD Too many arguments",
 		"CLOSE x => BAD Too many arguments", "UNSELECT x => BAD Too many arguments", "UNSELECT => OK Done", "FETCH 1 UID => BAD Select a mailbox first", "CLOSE => BAD Select a mailbox first",
 	}},
+}
+
+// No command is missing.
+func TestGrammarIsWhole(t *testing.T) {
+	refused := map[string]bool{}
+	for _, g := range grammar {
+		for _, line := range g.lines {
+			command, answer, _ := strings.Cut(line, " => ")
+			if cmd, _ := parseCommand([]byte("t " + command)); strings.HasPrefix(answer, "BAD ") {
+				refused[cmd.name] = true
+			}
+		}
+	}
+	for name := range commands {
+		if !refused[name] {
+			t.Errorf("nothing about %s with a wrong grammar", name)
+		}
+	}
 }
 
 func TestGrammar(t *testing.T) {

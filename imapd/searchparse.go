@@ -46,7 +46,11 @@ func (p *searchParser) request() error {
 // charsetAndKeys reads the search-criteria of RFC 5256 section 5, in which the charset is
 // no option.
 func (p *searchParser) charsetAndKeys() error {
-	p.setCharset(p.sp().astring("charset"))
+	charset := p.sp().astring("charset")
+	if p.s.utf8accept && !strings.EqualFold(charset, "UTF-8") { // RFC 6855, erratum 4029
+		p.fail("With UTF8=ACCEPT the charset is UTF-8")
+	}
+	p.setCharset(charset)
 	p.sp()
 	return p.allKeys()
 }
