@@ -106,8 +106,8 @@ type term struct {
 const infoChunk = 512
 
 // Search returns the messages of the view that q finds, ascending. What the columns
-// decide is decided first, then what the index has of headers; contents are read, by two
-// goroutines, only for what is left, in bounded memory. Messages that are gone by then are
+// decide is decided first, then what the index has of headers; contents are read, on
+// all cores, only for what is left, in bounded memory. Messages that are gone by then are
 // not found by their content.
 // Possible errors: ctx's, ErrUnavailable.
 func (v *View) Search(ctx context.Context, q Query) ([]UID, error) {

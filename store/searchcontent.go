@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,12 +15,8 @@ import (
 	"kurir/internal/message"
 )
 
-const (
-	// searchWorkers is how many goroutines of one search read messages.
-	searchWorkers = 2
-	// maxSearchHeader is how much of a header is searched.
-	maxSearchHeader = 1 << 20
-)
+// maxSearchHeader is how much of a header is searched.
+const maxSearchHeader = 1 << 20
 
 // searchHead is how much of a message is read at once for its header: nearly always all.
 const searchHead = 8 << 10
@@ -94,7 +91,11 @@ type searched struct {
 	body *Body
 	raw  []byte // header, nil: not read yet
 	part *message.Part
-	head []byte // room for a header
+
+	head   []byte // room for a header
+	text   []byte // room for a part
+	folded []byte // room for its text
+	dec    message.TextDecoder
 }
 
 // decide asks the columns, then the content.
@@ -109,6 +110,10 @@ func (s *searched) decide(t *term, m *Info) (bool, error) {
 // is never nil.
 func (s *searched) header() ([]byte, error) {
 	if s.raw != nil {
+		return s.raw, nil
+	}
+	if s.body.small != nil {
+		s.raw = s.body.small // nobody looks beyond the blank line
 		return s.raw, nil
 	}
 	if s.head == nil {
@@ -141,8 +146,14 @@ func readSearchHeader(sec *Section) ([]byte, error) {
 	return raw, err
 }
 
+// structure gives the parts of the message, maybe without envelopes: to look through a
+// message in memory is quicker than to ask the index.
 func (s *searched) structure(m *Info) (_ *message.Part, err error) {
-	if s.part == nil {
+	switch {
+	case s.part != nil:
+	case s.body.small != nil:
+		s.part = message.ParseParts(s.body.small, message.Limits{})
+	default:
 		s.part, err = s.v.Structure(s.ctx, m.UID)
 	}
 	return s.part, err
@@ -167,11 +178,40 @@ func (s *searched) partHas(p *message.Part, needle *needle) (bool, error) {
 	if len(p.Children) > 0 || !p.IsText() {
 		return false, nil
 	}
-	r := s.body.Range(p.BodyOff, p.EndOff).Reader()
-	return needle.inText(s.ctx, message.DecodeText(r, p.Encoding, p.Param("charset")))
+	return s.textHas(p, needle)
 }
 
-// searchContents asks the contents of the messages left, and returns those that t holds of.
+// maxTextInMemory is how large a text may be to be searched in one piece.
+const maxTextInMemory = 256 << 10
+
+// textHas searches a text part. Only in one that is large, or if line ends are looked for,
+// it does so in pieces, and as on the wire.
+func (s *searched) textHas(p *message.Part, needle *needle) (bool, error) {
+	size := p.EndOff - p.BodyOff
+	if size > maxTextInMemory || needle.lines && !s.body.raw() {
+		r := s.body.Range(p.BodyOff, p.EndOff).Reader()
+		return needle.inText(s.ctx, message.DecodeText(r, p.Encoding, p.Param("charset")))
+	}
+	text, err := s.stored(p.BodyOff, size)
+	if err != nil {
+		return false, err
+	}
+	s.folded = message.Fold(s.folded[:0], s.dec.Decode(text, p.Encoding, p.Param("charset")))
+	return needle.found(s.folded), nil
+}
+
+// stored gives n bytes of the message's file from off on: of the message in memory, or read
+// into a room that the next call uses again.
+func (s *searched) stored(off, n int64) ([]byte, error) {
+	if s.body.small != nil && off+n <= s.body.stored {
+		return s.body.small[off : off+n], nil
+	}
+	s.text = slices.Grow(s.text[:0], int(n))[:n]
+	return s.text, kindOf(readFull(s.body, s.text, off))
+}
+
+// searchContents asks the contents of the messages left, on all cores, and returns those
+// that t holds of.
 func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -180,19 +220,23 @@ func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID,
 		wg   sync.WaitGroup
 	)
 	holds := make([]bool, len(left))
-	for range min(searchWorkers, len(left)) {
+	turns := v.m.s.scans
+	for range min(cap(turns), len(left)) {
 		wg.Go(func() { // ends with the messages, or with ctx
 			s := &searched{v: v, ctx: ctx}
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(left) || ctx.Err() != nil {
-					return
-				}
-				ok, err := s.ask(t, &left[i])
-				if err != nil {
-					cancel(err)
-				}
-				holds[i] = ok
+			for more := true; more; {
+				more = turns.take(ctx, func() bool {
+					i := int(next.Add(1)) - 1
+					if i >= len(left) || ctx.Err() != nil {
+						return false
+					}
+					ok, err := s.ask(t, &left[i])
+					if err != nil {
+						cancel(err)
+					}
+					holds[i] = ok
+					return true
+				})
 			}
 		})
 	}

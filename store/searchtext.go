@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -17,10 +18,54 @@ const searchWindow = 32 << 10
 var searchWindows = sync.Pool{New: func() any { b := make([]byte, 0, 2*searchWindow); return &b }}
 
 // needle is a text that is looked for, folded.
-type needle struct{ folded []byte }
+type needle struct {
+	folded []byte
+	rare   int  // the place of the byte of folded that texts have least of
+	lines  bool // it has line ends
+}
 
 func newNeedle(s string) *needle {
-	return &needle{message.Fold(nil, []byte(s))}
+	n := &needle{folded: message.Fold(nil, []byte(s)), lines: strings.ContainsAny(s, "\r\n")}
+	for i, c := range n.folded {
+		if frequency(c) < frequency(n.folded[n.rare]) {
+			n.rare = i
+		}
+	}
+	return n
+}
+
+// frequency orders bytes of folded text by how often they come, roughly.
+func frequency(c byte) int {
+	if i := strings.IndexByte("ZQXJKVBPYGFWMUCLDRHSNIOATE ", c); i >= 0 {
+		return i + 1
+	}
+	if c < utf8.RuneSelf {
+		return 0
+	}
+	return 20 // where there are some there are many
+}
+
+// found reports whether the needle is in a folded text. It looks for the rare byte first:
+// as the needle's first byte may be among the most frequent, that is much quicker.
+func (n *needle) found(text []byte) bool {
+	if len(n.folded) == 0 {
+		return true
+	}
+	last := len(text) - len(n.folded) + n.rare // the last place where the rare byte may be
+	for i, tries := n.rare, 0; i <= last; i++ {
+		j := bytes.IndexByte(text[i:last+1], n.folded[n.rare])
+		if j < 0 {
+			return false
+		}
+		i += j
+		if bytes.Equal(text[i-n.rare:i-n.rare+len(n.folded)], n.folded) {
+			return true
+		}
+		if tries++; tries > 16+i/16 { // it is not that rare here
+			return bytes.Contains(text[i-n.rare+1:], n.folded)
+		}
+	}
+	return false
 }
 
 func (n *needle) empty() bool { return len(n.folded) == 0 }
@@ -33,7 +78,7 @@ func (n *needle) in(s string) bool {
 	if len(s) == 0 {
 		return false
 	}
-	return bytes.Contains(message.Fold(make([]byte, 0, len(s)+8), []byte(s)), n.folded)
+	return n.found(message.Fold(make([]byte, 0, len(s)+8), []byte(s)))
 }
 
 // inHeader reports whether the needle is in a field of a header, name and all.
@@ -65,7 +110,7 @@ func (n *needle) inText(ctx context.Context, r io.Reader) (bool, error) {
 		}
 		var used int
 		folded, used = appendFolded(folded, in[:kept+k], end)
-		if bytes.Contains(folded, n.folded) {
+		if n.found(folded) {
 			return true, nil
 		}
 		if end {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,7 @@ type Store struct {
 	hosts maildir.HostTable
 
 	history  historyBound
+	scans    turns    // of all searches of contents
 	watch    *watcher // nil: not watching
 	stageMem atomic.Int64
 	stageSeq atomic.Uint64
@@ -132,6 +134,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		bases:    maildir.NewBaseMaker(o.Hostname, os.Getpid(), o.Now),
 		accounts: map[string]*Account{},
 		history:  defaultHistory,
+		scans:    newTurns(runtime.GOMAXPROCS(0)),
 		started:  o.Now().Unix(),
 		run:      tmpPrefix + randomHex(4) + "-",
 		stop:     make(chan struct{}),

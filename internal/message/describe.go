@@ -57,7 +57,7 @@ func interesting(line []byte) bool {
 func describe(part *Part, header []byte, k kind) (boundary []byte) {
 	mime := !k.message
 	var env *Envelope
-	if k.message {
+	if k.addresses != nil {
 		env = &Envelope{}
 	}
 	for f := range Fields(header) {

@@ -24,6 +24,24 @@ func Parse(r io.Reader, lim Limits) (*Part, error) {
 // ParseIn is Parse of a message whose first n bytes are in buf and the rest in r. It has
 // buf, which has room for 1 to 256 KiB, for its own until it returns.
 func ParseIn(buf []byte, n int, r io.Reader, lim Limits) (*Part, error) {
+	p := newParser(lim)
+	p.r, p.buf, p.n = r, buf, n
+	root := p.root(kind{message: true, addresses: &p.addresses})
+	if p.err != nil && !errors.Is(p.err, io.EOF) {
+		return nil, p.err
+	}
+	return root, nil
+}
+
+// ParseParts is Parse of a message that is all in memory, without envelopes. The message
+// is not changed.
+func ParseParts(msg []byte, lim Limits) *Part {
+	p := newParser(lim)
+	p.buf, p.n, p.err = msg, len(msg), io.EOF
+	return p.root(kind{message: true})
+}
+
+func newParser(lim Limits) *parser {
 	if lim.MaxDepth <= 0 {
 		lim.MaxDepth = 50
 	}
@@ -33,13 +51,15 @@ func ParseIn(buf []byte, n int, r io.Reader, lim Limits) (*Part, error) {
 	if lim.MaxHeader <= 0 {
 		lim.MaxHeader = 1 << 20
 	}
-	p := &parser{r: r, buf: buf, n: n, lim: lim, budget: 4 * lim.MaxHeader, addresses: maxAddresses}
-	root := &Part{}
-	p.part(root, 1, kind{message: true, addresses: &p.addresses})
-	if p.err != nil && !errors.Is(p.err, io.EOF) {
-		return nil, p.err
-	}
-	return root, nil
+	return &parser{lim: lim, budget: 4 * lim.MaxHeader, addresses: maxAddresses}
+}
+
+// root reads the message as one part. The messages in it are of the same kind.
+func (p *parser) root(k kind) *Part {
+	p.inner = k
+	part := &Part{}
+	p.part(part, 1, k)
+	return part
 }
 
 // parser reads a message line by line. Its position is always at the beginning of a
@@ -57,6 +77,7 @@ type parser struct {
 	lim        Limits
 	budget     int64 // bytes of headers that may still be kept
 	addresses  int   // addresses that may still be kept
+	inner      kind  // of messages
 	parts      int
 	boundaries [][]byte // of the multiparts that the position is in, the innermost last
 	fields     []byte   // what is kept of the header being read
@@ -91,7 +112,7 @@ type kind struct {
 	message bool // has an Envelope, and its Content- fields count only if it is MIME
 	digest  bool // message/rfc822 by default
 
-	addresses *int // how many addresses an Envelope may still have
+	addresses *int // how many addresses an Envelope may still have; nil: no Envelope
 }
 
 // part reads one part whose header begins here, and all that is in it.
@@ -138,14 +159,14 @@ func (p *parser) part(part *Part, depth int, k kind) stop {
 func (p *parser) message(part *Part, depth int) stop {
 	inner := &Part{}
 	part.Children = []*Part{inner}
-	return p.part(inner, depth+1, kind{message: true, addresses: &p.addresses})
+	return p.part(inner, depth+1, p.inner)
 }
 
 // emptyMessage gives a message/rfc822 part that ended before its body an inner message.
 func (p *parser) emptyMessage(part *Part, at mark) {
 	p.parts++
 	inner := &Part{}
-	describe(inner, nil, kind{message: true, addresses: &p.addresses})
+	describe(inner, nil, p.inner)
 	inner.HeaderOff, inner.BodyOff, inner.EndOff = at.off, at.off, at.off
 	part.Children = []*Part{inner}
 }

@@ -286,5 +286,17 @@ func FuzzParse(f *testing.F) {
 		if q, err := ParseIn(buf, n, bytes.NewReader(message[n:]), Limits{}); err != nil || !reflect.DeepEqual(p, q) {
 			t.Fatalf("%v: with its head in memory it is\n%+v\nelse\n%+v", err, q, p)
 		}
+		before := bytes.Clone(message)
+		q := ParseParts(message, Limits{})
+		if dropEnvelopes(p); !reflect.DeepEqual(p, q) || !bytes.Equal(message, before) {
+			t.Fatalf("in memory, without envelopes, it is\n%+v\nelse\n%+v", q, p)
+		}
 	})
+}
+
+func dropEnvelopes(p *Part) {
+	p.Envelope = nil
+	for _, c := range p.Children {
+		dropEnvelopes(c)
+	}
 }

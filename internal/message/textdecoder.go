@@ -104,28 +104,27 @@ func appendQP(dst, src []byte) []byte {
 	dst = slices.Grow(dst, len(src))
 	for len(src) > 0 {
 		end := lineLen(src)
-		text := bytes.TrimSuffix(src[:end], []byte{'\n'})
-		text = bytes.TrimRight(bytes.TrimSuffix(text, []byte{'\r'}), " \t")
-		i := bytes.IndexByte(text, '=')
-		switch {
-		case i >= 0: // an escape, or a soft line break
-		case len(text) < end && isWSP(src[len(text)]):
+		text := bytes.TrimRight(bytes.TrimSuffix(bytes.TrimSuffix(src[:end], []byte{'\n'}), []byte{'\r'}), " \t")
+		from, i := 0, bytes.IndexByte(text, '=')
+		for i >= 0 && i+2 < len(text) && unhex(text[i+1]) >= 0 && unhex(text[i+2]) >= 0 {
+			dst = append(append(dst, text[from:i]...), byte(unhex(text[i+1])<<4|unhex(text[i+2])))
+			from = i + 3
+			if i = bytes.IndexByte(text[from:], '='); i >= 0 {
+				i += from
+			}
+		}
+		if i < 0 && len(text) < end && isWSP(src[len(text)]) {
 			i = len(text)
-		default:
-			dst = append(dst, src[:end]...)
+		}
+		if i < 0 {
+			dst = append(dst, src[from:end]...)
 			src = src[end:]
 			continue
 		}
-		dst = append(dst, src[:i]...)
-		src = src[i:]
-		if len(src) >= 3 && unhex(src[1]) >= 0 && unhex(src[2]) >= 0 && src[0] == '=' {
-			dst = append(dst, byte(unhex(src[1])<<4|unhex(src[2])))
-			src = src[3:]
-			continue
-		}
-		skip, kept, _ := qpSpecial(src, true)
+		dst = append(dst, src[from:i]...) // a soft line break, white space at the end, or an escape of nothing
+		skip, kept, _ := qpSpecial(src[i:], true)
 		dst = append(dst, kept...)
-		src = src[skip:]
+		src = src[i+skip:]
 	}
 	return dst
 }
