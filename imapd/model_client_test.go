@@ -208,6 +208,7 @@ func (c *modelClient) begin(m *modelCommand) {
 // it was told (RFC 7162 section 3.2.1).
 func (c *modelClient) end(m *modelCommand, tagged *wireResponse) {
 	c.noteCode(tagged)
+	c.w.saw(m.name + " " + tagged.name)
 	if m.done != nil {
 		m.done(tagged)
 	}
@@ -239,6 +240,7 @@ func (c *modelClient) untagged(r *wireResponse) {
 	if c.head.takes != nil && c.head.takes(r) {
 		return
 	}
+	c.w.saw(r.name)
 	switch r.name {
 	case "OK", "NO", "BYE":
 		c.noteCode(r)

@@ -241,12 +241,14 @@ func (c *modelClient) resynced(k *modelCache, gone []uint32) {
 		}
 		return
 	}
+	c.w.saw("resync")
 	told := map[uint32]modelSlot{}
 	for _, s := range c.slots {
 		told[s.uid] = s
 	}
 	for uid, flags := range k.flags {
 		if slices.Contains(gone, uid) {
+			c.w.saw("resync vanished")
 			continue
 		}
 		m := c.box.msgs[uid]
@@ -254,6 +256,9 @@ func (c *modelClient) resynced(k *modelCache, gone []uint32) {
 			c.fail("UID %d is gone since mod-sequence %d, and the client was not told; it was told %v", uid, k.highest, gone)
 		}
 		if s := told[uid]; s.known {
+			if flags != s.flags {
+				c.w.saw("resync flags")
+			}
 			flags = s.flags
 		}
 		if flags != m.flags() {

@@ -29,19 +29,19 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		modelRound(t, seed)
+		modelRound(t, seed, map[string]int{})
 		return
 	}
 	whole, random := modelTime(t, 8*time.Second)
-	rounds, steps := 0, 0
+	rounds, steps, seen := 0, 0, map[string]int{}
 	for end := time.Now().Add(whole); time.Now().Before(end) && !t.Failed(); rounds++ {
 		seed := uint64(rounds + 1)
 		if random {
 			seed = rand.Uint64N(1 << 40)
 		}
-		steps += modelRound(t, seed)
+		steps += modelRound(t, seed, seen)
 	}
-	t.Logf("%d rounds, %d steps", rounds, steps)
+	t.Logf("%d rounds, %d steps: %v", rounds, steps, seen)
 }
 
 // modelTime says how long to go on, and whether at random.
@@ -62,13 +62,17 @@ func modelTime(t *testing.T, usual time.Duration) (time.Duration, bool) {
 
 const modelSteps = 150
 
-// modelRound runs one seed. If it fails, steps are left out as long as it still does.
-func modelRound(t *testing.T, seed uint64) int {
+// modelRound runs one seed, and counts what was seen. If it fails, steps are left out as
+// long as it still does.
+func modelRound(t *testing.T, seed uint64, seen map[string]int) int {
 	steps := make([]int, modelSteps)
 	for i := range steps {
 		steps[i] = i
 	}
 	w := runModel(t, seed, steps)
+	for k, n := range w.seen {
+		seen[k] += n
+	}
 	if w.failure == "" {
 		return len(steps)
 	}
@@ -98,6 +102,7 @@ type modelWorld struct {
 	boot    int
 	log     []string
 	failure string
+	seen    map[string]int // how often
 
 	boxes      []*modelBox
 	clients    []*modelClient
@@ -109,7 +114,7 @@ type modelWorld struct {
 func runModel(t *testing.T, seed uint64, steps []int) *modelWorld {
 	var w *modelWorld
 	synctest.Test(t, func(t *testing.T) {
-		w = &modelWorld{exact: true, boot: 1, caches: map[cacheKey]*modelCache{}, rng: rand.New(rand.NewPCG(seed, 0))}
+		w = &modelWorld{exact: true, boot: 1, caches: map[cacheKey]*modelCache{}, seen: map[string]int{}, rng: rand.New(rand.NewPCG(seed, 0))}
 		dir := modelDir(t)
 		done := make(chan struct{})
 		go func() { // ends with its steps, or with the first failure
@@ -198,6 +203,13 @@ func (w *modelWorld) must(err error) {
 
 func (w *modelWorld) note(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf("%d: %s", w.step, fmt.Sprintf(format, args...)))
+}
+
+// saw counts.
+func (w *modelWorld) saw(what string) {
+	if w.exact {
+		w.seen[what]++
+	}
 }
 
 func (w *modelWorld) pct(n int) bool { return w.rng.IntN(100) < n }
