@@ -77,12 +77,12 @@ func modelRound(t *testing.T, seed uint64, seen map[string]int) int {
 		return len(steps)
 	}
 	end := time.Now().Add(20 * time.Second)
-	steps = steps[:slices.Index(steps, w.step)+1]
+	steps = w.upTo(steps)
 	for size := len(steps) / 2; size > 0 && time.Now().Before(end); size /= 2 {
 		for from := 0; from+size < len(steps) && time.Now().Before(end); {
 			fewer := slices.Delete(slices.Clone(steps), from, from+size)
 			if again := runModel(t, seed, fewer); again.failure != "" {
-				steps, w = fewer[:slices.Index(fewer, again.step)+1], again
+				steps, w = again.upTo(fewer), again
 			} else {
 				from += size
 			}
@@ -90,6 +90,14 @@ func modelRound(t *testing.T, seed uint64, seen map[string]int) int {
 	}
 	t.Errorf("seed %d, %d steps:\n%s\n\nto repeat: KURIR_MODEL_SEED=%d go test -run '^TestModel$' ./imapd", seed, len(steps), w.failure, seed)
 	return len(steps)
+}
+
+// upTo leaves out what comes after the failure.
+func (w *modelWorld) upTo(steps []int) []int {
+	if i := slices.Index(steps, w.step); i >= 0 {
+		return steps[:i+1]
+	}
+	return steps // it was in the last check
 }
 
 // A modelWorld is a server with its clients, and what there should be in its mailboxes.
@@ -126,7 +134,7 @@ func runModel(t *testing.T, seed uint64, steps []int) *modelWorld {
 				w.act()
 				w.settleClients()
 			}
-			w.step++
+			w.step = -1
 			w.finalCheck()
 		}()
 		<-done
