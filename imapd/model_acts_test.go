@@ -182,11 +182,7 @@ func (w *modelWorld) actPipeline(c *modelClient) bool {
 	}
 	var all []*modelCommand
 	for range 2 + w.rng.IntN(3) {
-		m := c.command()
-		if m.literal != "" {
-			m.args, m.literal = strings.TrimSuffix(m.args, "}")+"+}\r\n"+m.literal, ""
-		}
-		all = append(all, m)
+		all = append(all, c.command())
 		if w.pct(20) {
 			all = append(all, &modelCommand{name: "NOOP", want: "OK"})
 		}

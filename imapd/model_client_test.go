@@ -36,6 +36,7 @@ type modelClient struct {
 	highest   uint64 // HIGHESTMODSEQ, as RFC 7162 lets the client keep it
 	idle      *modelCommand
 	head      *modelCommand // what the server is answering
+	gone      []uint32      // of the last resynchronisation, if the world is not exact
 	bye       bool
 }
 
@@ -114,7 +115,7 @@ func (c *modelClient) next() *wireResponse {
 		}
 		return r
 	case <-time.After(10 * time.Minute):
-		c.fail("no answer in ten minutes")
+		c.fail("no answer")
 	}
 	return nil
 }
@@ -145,6 +146,9 @@ func (c *modelClient) run(cmds ...*modelCommand) {
 	for _, m := range cmds {
 		c.serial++
 		m.tag = fmt.Sprintf("c%d.%d", c.id, c.serial)
+		if m.literal != "" && len(cmds) > 1 { // nothing can be sent behind it before "+" has come
+			m.args, m.literal = strings.TrimSuffix(m.args, "}")+"+}\r\n"+m.literal, ""
+		}
 		out.WriteString(m.tag + " " + m.name + m.args + "\r\n")
 	}
 	c.write(out.String())
@@ -363,8 +367,19 @@ func (c *modelClient) find(uid uint32) int {
 		}
 		return slices.Index(c.shadow, 0)
 	}
-	if i := slices.IndexFunc(c.slots, func(s modelSlot) bool { return s.uid == uid }); i >= 0 {
-		return i
+	empty := -1
+	for i, s := range c.slots {
+		if s.uid == uid {
+			return i
+		}
+		if s.uid > uid {
+			break
+		}
+		if s.uid != 0 {
+			empty = -1
+		} else if empty < 0 {
+			empty = i
+		}
 	}
-	return slices.IndexFunc(c.slots, func(s modelSlot) bool { return s.uid == 0 })
+	return empty
 }

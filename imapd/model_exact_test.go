@@ -147,7 +147,7 @@ type modelCache struct {
 // remember keeps what the client knows for the next time. Without a mod-sequence to ask
 // from there is nothing to keep.
 func (c *modelClient) remember() {
-	if c.box == nil || !c.w.exact || c.highest == 0 {
+	if c.box == nil || c.highest == 0 {
 		return
 	}
 	k := &modelCache{validity: c.validity, highest: c.highest, flags: map[uint32]string{}}

@@ -38,6 +38,9 @@ func (c *modelClient) fetched(r *wireResponse) {
 	if hasFlags {
 		s.flags, s.known = flags, true
 	}
+	if !c.w.exact && hasFlags && modseq != 0 && s.uid != 0 {
+		c.w.ledger.compare(c, s)
+	}
 }
 
 func (c *modelClient) checkUID(n int, items map[string]wireValue) {

@@ -124,17 +124,21 @@ func (c *modelClient) closeBox() *modelCommand {
 
 // selectBox is SELECT or EXAMINE, with CONDSTORE or QRESYNC now and then.
 func (c *modelClient) selectBox() *modelCommand {
-	w := c.w
-	b := modelPick(w, w.boxesOf(c.account))
-	if w.pct(50) {
-		b = w.box(c.account, "INBOX")
+	b := modelPick(c.w, c.w.boxesOf(c.account))
+	if c.w.pct(50) {
+		b = c.w.box(c.account, "INBOX")
 	}
+	return c.selectOne(b)
+}
+
+func (c *modelClient) selectOne(b *modelBox) *modelCommand {
+	w := c.w
 	m := &modelCommand{name: modelPick(w, []string{"SELECT", "SELECT", "SELECT", "EXAMINE"}), want: "OK"}
 	if c.box != nil {
 		c.remember()
 	}
 	var k *modelCache
-	if c.qresync && w.exact {
+	if c.qresync && (w.exact || w.quiet) {
 		k = w.caches[cacheKey{c.id, c.account, b.name}]
 	}
 	m.args = " " + quoteName(b.name)
@@ -160,8 +164,11 @@ func (c *modelClient) selectBox() *modelCommand {
 	}
 	m.done = func(*wireResponse) {
 		c.selected(m)
-		if k != nil {
+		switch {
+		case k != nil && w.exact:
 			c.resynced(k, gone)
+		case k != nil:
+			c.gone = gone
 		}
 	}
 	return m

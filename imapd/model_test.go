@@ -103,10 +103,13 @@ func (w *modelWorld) upTo(steps []int) []int {
 // A modelWorld is a server with its clients, and what there should be in its mailboxes.
 type modelWorld struct {
 	*server
-	exact   bool // one thing at a time, so that all is known
+	exact   bool         // one thing at a time, so that all is known
+	quiet   bool         // nothing moves any more, if not exact
+	ledger  *modelLedger // shared by all clients, if not exact
 	rng     *rand.Rand
 	step    int
 	serial  int
+	said    int // responses
 	boot    int
 	log     []string
 	failure string
@@ -215,6 +218,7 @@ func (w *modelWorld) note(format string, args ...any) {
 
 // saw counts.
 func (w *modelWorld) saw(what string) {
+	w.said++
 	if w.exact {
 		w.seen[what]++
 	}
