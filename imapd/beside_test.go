@@ -47,6 +47,7 @@ func playLong(t *testing.T, f func(t *testing.T, s *server, c *client, l *longCo
 		s.deliver("alice@example.org", "INBOX", testMessage)
 		c := s.login("alice")
 		defer c.conn.Close()
+		c.do("e", "ENABLE QRESYNC")
 		c.do("s", "SELECT INBOX")
 		c.send("x XLONG\r\n")
 		<-l.begun

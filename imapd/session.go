@@ -207,9 +207,9 @@ func (s *session) run(cmd *command) error {
 			}
 			err = errors.Join(err, err2)
 		}
-	}
-	if s.view != nil && s.qresync && cmd.spec.tell != tellNothing {
-		s.settle(cmd)
+		if s.qresync {
+			s.settle(cmd)
+		}
 	}
 	s.own = ownChange{}
 	if err == nil && cmd.answered {
