@@ -58,6 +58,9 @@ func TestAppendString(t *testing.T) {
 			t.Errorf("%q: %q", in, got)
 		}
 	}
+	if got := string(appendString(nil, "\xe9", true)); got != "{1}\r\n\xe9" {
+		t.Errorf("with UTF-8, and what is not: %q", got)
+	}
 	if got := string(appendString(nil, "é", true)); got != `"é"` {
 		t.Errorf("with UTF-8: %q", got)
 	}
@@ -185,6 +188,7 @@ func FuzzCommand(f *testing.F) {
 		"a UID FETCH 1:*,$ (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (a \"b\")]<0.10> BINARY.SIZE[1]) (CHANGEDSINCE 5)",
 		"a STORE 1:2 (UNCHANGEDSINCE 3) +FLAGS.SILENT (\\Seen $x)", `a APPEND INBOX (\Seen) "17-Jul-1996 02:44:25 -0700" ~{3}`,
 		`a SEARCH RETURN (MIN) CHARSET UTF-8 OR (SUBJECT "x" NOT 1:3) SINCE 1-Feb-1994 MODSEQ "/flags/x" all 3`,
+		`a APPEND "x & y" (\Seen) UTF8 (~{3+}`, "a APPEND {4+}\r\nSent () {3}", `a LIST () "r/" ("&APw-*" "%") RETURN ()`, "a ENABLE IMAP4rev2 UTF8=ACCEPT", "a FETCH 2:1,$ BODY[]",
 		`a ID ("a" NIL)`, "a CREATE x (USE (\\Sent))", "a STATUS {1}\r\nx (UIDNEXT)",
 	} {
 		f.Add([]byte(seed))
@@ -207,7 +211,11 @@ func FuzzCommand(f *testing.F) {
 		if lit := literalAt(line); lit != nil && lit.size < 0 {
 			t.Errorf("literal: %q", line)
 		} else if lit != nil {
-			messageNext(line[at:], lit, false)
+			for _, mode := range []bool{false, true} {
+				if messageNext(line[at:], lit, mode) {
+					(&session{}).parseAppend(&command{lit: lit, args: parser{b: line[at:], utf8: mode}})
+				}
+			}
 		}
 		p := args()
 		p.sp().statusItems()

@@ -35,6 +35,12 @@ func TestWire(t *testing.T) {
 			"a LIST {0+}\r\n {5+}\r\nINBOX\r\nb LIST {0}\r\n {0}\r\n\r\n", "* LIST …|a OK Done|+ OK|+ OK|* LIST (\\Noselect) \"/\" \"\"|b OK Done"},
 		{"a brace at the end of a quoted string announces nothing",
 			"a STATUS \"x {3}\" (MESSAGES)\r\nb NOOP\r\n", "a NO [NONEXISTENT] …|b OK Done"},
+		{"RFC 9755 section 3: in quoted strings, octets of 8 bits that are not UTF-8 are BAD; elsewhere no name has them",
+			"a STATUS \"\xfc\" (MESSAGES)\r\nb ENABLE UTF8=ACCEPT\r\nc STATUS \"\xfc\" (MESSAGES)\r\nd SUBSCRIBE {1+}\r\n\xfc\r\n",
+			"a NO [CANNOT] …|* ENABLED UTF8=ACCEPT|b OK Done|c BAD mailbox name is not UTF-8|d NO [CANNOT] Not a valid mailbox name: it is not UTF-8"},
+		{"RFC 9051 section 6.3.9: patterns have a bound",
+			"a LIST \"\" (" + strings.Repeat("x ", maxPatterns-1) + "y)\r\nb LIST \"\" (" + strings.Repeat("x ", maxPatterns) + "y)\r\nc LIST \"\" (" + strings.Repeat(strings.Repeat("x", 1000)+" ", 9) + "y)\r\n",
+			"a OK Done|b NO [LIMIT] Too many patterns|c NO [LIMIT] Too many patterns"},
 		{"section 6.3.13: the end of IDLE is DONE, in any case; all else is BAD",
 			"a IDLE\r\ndone\r\nb IDLE\r\nNOOP\r\nc NOOP\r\n", "+ idling|a OK Done|+ idling|b BAD DONE is wanted at the end of IDLE|c OK Done"},
 	} {
