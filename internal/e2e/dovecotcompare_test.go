@@ -139,7 +139,7 @@ func (c *comparison) compare(d difference) {
 		}
 	}
 	if c.complaints++; c.complaints <= mostComplaints {
-		c.t.Errorf("%s, %s\n  kurir %s\nDovecot %s", d.sample.name, d.item, clip(d.kurir), clip(d.dovecot))
+		c.t.Errorf("%s, %s\n  kurir %s\nDovecot %s\n   of %q", d.sample.name, d.item, clip(d.kurir), clip(d.dovecot), clip(d.sample.text))
 	}
 }
 
@@ -202,7 +202,7 @@ var (
 	noSubtype  = regexp.MustCompile(`\("[^"]*" "" `)
 	emptyValue = regexp.MustCompile(`([ (])(?:\("" (?:NIL|\(.*?\))\)|"\s*")`)
 	number     = regexp.MustCompile(`\b\d+\b`)
-	obsolete   = regexp.MustCompile(`(?m)^From: (.*".*"\.|.*\."|.*[a-z] ?\. [a-z]|,|.*,,|.*: ,)`)
+	obsolete   = regexp.MustCompile(`(?m)^From: (.*".*"\.|.*\."|.*[a-z] ?\. [a-z]|(?s:.*[:,])?(?:\s|\(\)|\(c\)|\(c \(d\)\))*,)`)
 )
 
 // structure reports whether the item is BODY or BODYSTRUCTURE.

@@ -26,7 +26,10 @@ func ownSamples() (all []sample) {
 		all = append(all, sample{fmt.Sprintf("encoded %d", i), "MIME-Version: 1.0\nContent-Type: text/plain\n" + text})
 	}
 	for i := range 300 {
-		all = append(all, sample{fmt.Sprintf("random %d", i), randomMessage(rand.New(rand.NewPCG(uint64(i), 1)))})
+		r := rand.New(rand.NewPCG(uint64(i), 1))
+		all = append(all, sample{fmt.Sprintf("random %d", i), randomMessage(r)})
+		all = append(all, sample{fmt.Sprintf("random address %d", i), "From: " + randomWords(r, addressWords) + "\n\nbody\n"})
+		all = append(all, sample{fmt.Sprintf("random parameter %d", i), "Content-Type: text/plain" + randomWords(r, paramWords) + "\n\nbody\n"})
 	}
 	for i, s := range all { // half of them with CRLF
 		if i%2 == 1 && !strings.Contains(s.text, "\r\n") {
@@ -44,7 +47,7 @@ func largeSamples() []sample {
 		inner = "Content-Type: message/rfc822\n\n" + inner
 	}
 	flat := "Content-Type: multipart/mixed; boundary=b\n\n"
-	for i := range 2000 {
+	for i := range 300 {
 		flat += fmt.Sprintf("--b\nContent-Id: <%d>\n\nx\n", i)
 	}
 	return []sample{
@@ -66,6 +69,24 @@ var mimeWords = []string{
 	"Content-Type: multipart/mixed\n", "Content-Type: application/octet-stream; name=x\n", "Content-Transfer-Encoding: base64\n", "Content-Transfer-Encoding: quoted-printable\n",
 	"--b\n", "--b\n", "--b\n", "--b--\n", "--b--\n", "--bc\n", "--bc\n", "--bc--\n", "--b b\n", "--b b--\n", "--d\n", "--d\n", "--d--\n", "--b", "--b--", "-- b\n", "--b-\n", "-b\n", "--b \n", "--b--x\n",
 	"text\n", "text\n", "text", " folded\n", "\tfolded\n", "no colon\n", "=C3=BC=\n", "aGVsbG8=\n", "aGVs\n", ": no name\n", "X-Y : z\n", "Content-Disposition: inline\n", "Content-Language: en, de\n", "\xe9\n", "\x01\n",
+}
+
+// addressWords are what random addresses are made of.
+var addressWords = []string{
+	"a", "b.c", "@", "@d", "@e.f", "<", ">", "<g@h>", ",", ", ", ";", ":", " ", "  ", ".", "\"q\"", "\"r s\"", "(c)", "(c (d))", "\\", "[1.2]", "x:", "y@z,", "\n ", "\"", "(", ")", "=?utf-8?q?a?=",
+}
+
+// paramWords are what random parameters are made of.
+var paramWords = []string{
+	";", ";", "; ", "a", "b", "=", "=", "=c", "a=b", "; d=e", "\"q\"", "\"r;s\"", "*", "*0", "*1", "*0*=", "''", "%20", " ", "\n ", "(c)", "/", "\\", "\"", "; f*=g", "; h*0=i", ",", "?",
+}
+
+func randomWords(r *rand.Rand, words []string) string {
+	var b strings.Builder
+	for range 1 + r.IntN(9) {
+		b.WriteString(words[r.IntN(len(words))])
+	}
+	return b.String()
 }
 
 // randomMessage is a message that is often a multipart, and seldom a right one.

@@ -149,8 +149,7 @@ func (p *addressParser) angleAddr(a *Address) bool {
 		return false
 	}
 	p.i++
-	p.skip()
-	return true
+	return p.skip()
 }
 
 // route takes obs-domain-list (RFC 5322 section 4.4).
@@ -176,13 +175,13 @@ func (p *addressParser) route() (string, bool) {
 // local part or a display name alone. A comment behind it is taken for the name.
 func (p *addressParser) addrSpec(a *Address) {
 	p.comment = ""
-	isQuoted := p.at('"')
+	start, isQuoted := p.i, p.at('"')
 	local, ok := p.localPart()
 	a.Mailbox, a.Host = missingMailbox, missingDomain
 	if ok {
 		a.Mailbox = local
 	}
-	hasDomain := p.at('@')
+	hasDomain := p.at('@') && (ok || p.i == start)
 	if hasDomain {
 		if d, ok := p.domain(); ok {
 			a.Host = d
@@ -190,14 +189,14 @@ func (p *addressParser) addrSpec(a *Address) {
 	}
 	if c := p.lastComment(); c != "" {
 		a.Name = strings.Clone(squeeze(c))
-	} else if p.at('<') && strings.Trim(local, ".") == "" { // behind a name of dots
+	} else if !hasDomain && p.at('<') && strings.Trim(local, ".") == "" { // behind a name of dots
 		a.Mailbox = missingMailbox
 	} else if !hasDomain {
-		rest, more := p.phrase()
-		if more = more && rest != ""; more {
+		rest, _ := p.phrase()
+		if rest != "" {
 			local += " " + rest
 		}
-		if more || isQuoted && ok {
+		if rest != "" || isQuoted && ok {
 			a.Mailbox, a.Name = missingMailbox, strings.Clone(squeeze(local))
 		}
 	}

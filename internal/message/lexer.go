@@ -10,25 +10,25 @@ type lexer struct {
 	i       int
 	comment string // the last comment passed, as written, without the outer parentheses
 	quoted  bool   // the last comment has quoted pairs in it
+	open    bool   // the last quoted string had no end
 }
 
 // Character classes. Bytes above 127 are letters: headers are not always ASCII.
 const (
 	classAtext = 1 << iota // RFC 5322 atext
 	classToken             // RFC 2045 token, atext and "." but for tspecials
-	classValue             // what an unquoted parameter value may be made of in practice
 )
 
 // class has the classes of each byte, 32 in a row.
 var class = [256]byte{
 	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-	0, 7, 0, 7, 7, 7, 7, 7, 0, 4, 7, 7, 4, 7, 6, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 4, 0, 4, 5, 4, 5,
-	4, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 4, 4, 4, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-	7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+	0, 3, 0, 3, 3, 3, 3, 3, 0, 0, 3, 3, 0, 3, 2, 1, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 1, 0, 1,
+	0, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0, 0, 0, 3, 3,
+	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 0,
+	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
+	3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
 }
 
 func is(c byte, cl byte) bool { return class[c]&cl != 0 }
@@ -122,6 +122,7 @@ func (l *lexer) token(cl byte) (s string, ok bool) {
 // closing quote is missing it returns all there is, and false.
 func (l *lexer) quotedString() (s string, ok bool) {
 	start := l.i + 1
+	l.open = false
 	for l.i = start; l.i < len(l.s); l.i++ {
 		switch l.s[l.i] {
 		case '\\':
@@ -132,12 +133,13 @@ func (l *lexer) quotedString() (s string, ok bool) {
 			return s, l.skip()
 		}
 	}
-	l.i = len(l.s)
+	l.i, l.open = len(l.s), true
 	return unescape(l.s[min(start, l.i):]), false
 }
 
 // phrase takes words, dots allowed, and joins them with single spaces (RFC 5322
-// sections 3.2.5 and 4.1). It takes nothing, and reports true, where none begins.
+// sections 3.2.5 and 4.1). Where a quoted string or a comment has no end it returns the
+// words up to there, and false; so it does, without one, where no phrase begins.
 func (l *lexer) phrase() (s string, ok bool) {
 	if l.end() || l.at('.') {
 		return "", false
@@ -148,29 +150,37 @@ func (l *lexer) phrase() (s string, ok bool) {
 		if l.at('"') {
 			w, ok = l.quotedString()
 		} else {
+			l.open = false
 			w, ok = l.atomOrDots()
 		}
-		if !ok {
-			return "", false
+		if ok || w != "" && !l.open {
+			words = append(words, w)
 		}
-		words = append(words, w)
-		if !l.next(classAtext) && !l.at('"') && !l.at('.') {
-			return strings.Join(words, " "), true
+		if !ok || !l.next(classAtext) && !l.at('"') && !l.at('.') {
+			return strings.Join(words, " "), ok
 		}
 	}
+}
+
+// dotAtom is where the characters of atoms and dots that come next end.
+func (l *lexer) dotAtom() int {
+	i := l.i
+	for i < len(l.s) && (l.s[i] == '.' || is(l.s[i], classAtext)) {
+		i++
+	}
+	return i
 }
 
 func (l *lexer) atomOrDots() (string, bool) {
 	start := l.i
-	for l.next(classAtext) || l.at('.') {
-		l.i++
-	}
+	l.i = l.dotAtom()
 	s := l.s[start:l.i]
 	return s, l.skip()
 }
 
-// localPart takes word *("." word), with stray dots and CFWS around dots forgiven
-// (RFC 5322 sections 3.4.1 and 4.4).
+// localPart takes word *("." word), with CFWS around dots (RFC 5322 sections 3.4.1 and
+// 4.4). Stray dots are forgiven: between words, in front of the first one, and at the end
+// if nothing or the "@" follows them.
 func (l *lexer) localPart() (string, bool) {
 	var b strings.Builder
 	dot := false // the last word ended with an unquoted dot
@@ -182,14 +192,24 @@ func (l *lexer) localPart() (string, bool) {
 			w, ok = l.quotedString()
 			dot = false
 		case l.next(classAtext) || l.at('.'):
-			w, ok = l.atomOrDots()
+			w = l.s[l.i:l.dotAtom()]
+			l.i += len(w)
 			dot = w[len(w)-1] == '.'
+			stray, comment := dot && !l.end() && !l.at('@'), l.comment
+			ok = l.skip()
+			if stray && !l.next(classAtext) && !l.at('"') {
+				l.comment = comment
+				return "", false
+			}
 		default:
 			return "", false
 		}
 		b.WriteString(w)
 		if !ok {
 			return "", false
+		}
+		if dot && strings.Trim(b.String(), ".") == "" {
+			return b.String(), true
 		}
 		if more := l.at('.') || dot && (l.next(classAtext) || l.at('"')); !more {
 			return b.String(), true

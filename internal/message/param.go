@@ -123,11 +123,22 @@ func (l *lexer) param() (name, value string, ok bool) {
 	case l.at('"'):
 		value, ok = l.quotedString()
 	case l.at('='):
-		value, ok = l.token(classValue)
+		value, ok = l.upTo("; \t\r\n")
 	default:
 		value, ok = l.token(classToken)
 	}
 	return name, value, ok
+}
+
+// upTo takes what comes before any of the bytes, and the CFWS behind it.
+func (l *lexer) upTo(bytes string) (s string, ok bool) {
+	n := strings.IndexAny(l.s[l.i:], bytes)
+	if n < 0 {
+		n = len(l.s) - l.i
+	}
+	s = l.s[l.i : l.i+n]
+	l.i += n
+	return s, l.skip()
 }
 
 // parsePiece reads name*, name*N or name*N*. An N beyond 32 bits counts what is left of
