@@ -200,6 +200,9 @@ func (s *session) run(cmd *command) error {
 	if errors.As(err, &broken) || errors.Is(err, errGoodbye) {
 		return err
 	}
+	if s.out.err != nil { // the client left in the middle: there is nobody to answer
+		return connError{s.out.err}
+	}
 	if s.view != nil && cmd.spec.tell != tellNothing && !s.overlaps {
 		if err2 := s.update(cmd.spec.tell == tellAll, cmd.uid); err2 != nil {
 			if s.gone(err2) {
