@@ -230,7 +230,8 @@ func modelPick[T any](w *modelWorld, list []T) T { return list[w.rng.IntN(len(li
 
 // connect makes a client and logs in.
 func (w *modelWorld) connect(id int, account string, conn net.Conn) *modelClient {
-	c := &modelClient{w: w, id: id, account: account, conn: conn, in: responses(conn), caps: map[string]bool{}}
+	packed := newDeflateConn(conn)
+	c := &modelClient{w: w, id: id, account: account, conn: packed, in: responses(packed), caps: map[string]bool{}}
 	if r := c.next(); r == nil || r.name != "OK" {
 		c.fail("no greeting")
 	}
@@ -241,6 +242,10 @@ func (w *modelWorld) connect(id int, account string, conn net.Conn) *modelClient
 		}
 		return r.name == "CAPABILITY"
 	}})
+	if c.caps["COMPRESS=DEFLATE"] && w.pct(25) {
+		c.run(&modelCommand{name: "COMPRESS", args: " DEFLATE", want: "OK"})
+		packed.compress()
+	}
 	return c
 }
 
