@@ -39,12 +39,13 @@ type (
 	// ChangedAt finds messages whose mod-sequence is this or a later one.
 	ChangedAt ModSeq
 
-	// HeaderHas finds messages with a field of that name that has the text in its value.
+	// HeaderHas finds messages with a field of that name that has the text in its value, in
+	// which each fold is one space; in From, To, Cc and Bcc also as ENVELOPE has addresses.
 	HeaderHas struct{ Name, Text string }
-	// BodyHas finds messages with the text in the body: in a part that is text, or in the
-	// header of a message within the message.
+	// BodyHas finds messages with the text in the body: in a part that is text.
 	BodyHas string
-	// TextHas finds messages with the text in the header or the body.
+	// TextHas finds messages with the text in the header or the body, or in the header of a
+	// part or of a message within the message.
 	TextHas string
 )
 

@@ -54,7 +54,7 @@ func (c *compiler) header(q HeaderHas) *term {
 			return false, err
 		}
 		for f := range message.Fields(raw) {
-			if strings.EqualFold(f.Name, q.Name) && needle.in(message.DecodeHeader(f.Value())) {
+			if strings.EqualFold(f.Name, q.Name) && needle.in(message.DecodeHeader(f.Unfolded())) {
 				return true, nil
 			}
 		}
@@ -77,6 +77,11 @@ func (c *compiler) text(s string, header bool) *term {
 		p, err := s.structure(m)
 		if err != nil {
 			return false, err
+		}
+		if header {
+			if ok, err := s.partHeadersHave(p, needle); ok || err != nil {
+				return ok, err
+			}
 		}
 		return s.partHas(p, needle)
 	}}
@@ -159,23 +164,35 @@ func (s *searched) structure(m *Info) (_ *message.Part, err error) {
 	return s.part, err
 }
 
-// partHas searches the text parts at or below p.
+// partHeadersHave searches the headers below p: of its parts, and of messages within it.
+func (s *searched) partHeadersHave(p *message.Part, needle *needle) (bool, error) {
+	if err := s.ctx.Err(); err != nil {
+		return false, err
+	}
+	for _, c := range p.Children {
+		raw, err := readSearchHeader(s.body.Range(c.HeaderOff, c.BodyOff))
+		if err != nil || needle.inHeader(raw) {
+			return err == nil, err
+		}
+		if ok, err := s.partHeadersHave(c, needle); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// partHas searches the text parts at or below p, and those of type message without parts
+// of their own, as the reports of deliveries are.
 func (s *searched) partHas(p *message.Part, needle *needle) (bool, error) {
 	if err := s.ctx.Err(); err != nil {
 		return false, err
 	}
 	for _, c := range p.Children {
-		if p.IsMessage() {
-			raw, err := readSearchHeader(s.body.Range(c.HeaderOff, c.BodyOff))
-			if err != nil || needle.inHeader(raw) {
-				return err == nil, err
-			}
-		}
 		if ok, err := s.partHas(c, needle); ok || err != nil {
 			return ok, err
 		}
 	}
-	if len(p.Children) > 0 || !p.IsText() {
+	if len(p.Children) > 0 || !p.IsText() && !strings.EqualFold(p.Type, "message") {
 		return false, nil
 	}
 	return s.textHas(p, needle)

@@ -81,10 +81,15 @@ func (n *needle) in(s string) bool {
 	return n.found(message.Fold(make([]byte, 0, len(s)+8), []byte(s)))
 }
 
-// inHeader reports whether the needle is in a field of a header, name and all.
+// inHeader reports whether the needle is in a field of a header, name and all, or in a line
+// that is none.
 func (n *needle) inHeader(raw []byte) bool {
 	for f := range message.Fields(raw) {
-		if n.in(f.Name + ": " + message.DecodeHeader(f.Value())) {
+		text := message.DecodeHeader(f.Unfolded())
+		if f.Name != "" {
+			text = f.Name + ": " + text
+		}
+		if n.in(text) {
 			return true
 		}
 	}

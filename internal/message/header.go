@@ -104,6 +104,34 @@ func fieldName(field []byte) []byte {
 // NUL becomes U+FFFD. Nothing else is decoded.
 func (f Field) Value() string { return strings.TrimRight(f.text(), " \t") }
 
+// Unfolded is Value as people see it and look for it: each fold, the line end with the
+// white space behind it, is one space. Of a line without a colon it is all.
+func (f Field) Unfolded() string {
+	if f.Name == "" {
+		return unfolded(f.Raw)
+	}
+	return unfolded(f.Raw[bytes.IndexByte(f.Raw, ':')+1:])
+}
+
+func unfolded(raw []byte) string {
+	b := make([]byte, 0, len(raw))
+	for len(raw) > 0 {
+		n := lineLen(raw)
+		line := bytes.Trim(raw[:n], " \t\r\n")
+		if raw = raw[n:]; len(line) == 0 {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = append(b, line...)
+	}
+	if bytes.IndexByte(b, 0) >= 0 {
+		b = bytes.ReplaceAll(b, []byte{0}, []byte("\uFFFD"))
+	}
+	return string(b)
+}
+
 // text is Value with the white space at the end.
 func (f Field) text() string {
 	_, v, _ := bytes.Cut(f.Raw, []byte{':'})

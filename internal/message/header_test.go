@@ -173,3 +173,23 @@ func TestFieldTextOfOneLine(t *testing.T) {
 		}
 	}
 }
+
+func TestUnfolded(t *testing.T) {
+	for in, want := range map[string]string{
+		"X: a":                         "a",
+		"X:  a  b\t \r\n":              "a  b",
+		"X: a\r\n  b\r\n\tc\n d \r\n":  "a b c d",
+		"X:\r\n \r\n a\r\n":            "a",
+		"X:\r\n":                       "",
+		"no colon\r\n more: of it\r\n": "no colon more: of it",
+		"X: nul\x00\r\n":               "nul\uFFFD",
+		" begins: folded\r\n":          "begins: folded",
+		"X: =?utf-8?q?a?=\r\n =?utf-8": "=?utf-8?q?a?= =?utf-8",
+	} {
+		for f := range Fields([]byte(in)) {
+			if got := f.Unfolded(); got != want {
+				t.Errorf("%q: %q, want %q", in, got, want)
+			}
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
+	"strings"
 )
 
 // FieldName is one of the header fields that a Heading keeps. Zero is none.
@@ -67,8 +69,8 @@ func NamedField(name string) FieldName {
 	return 0
 }
 
-// HeadingField is one field of a Heading: its value as [Field.Value] gives it, unfolded
-// and not decoded.
+// HeadingField is one field of a Heading: its value as [Field.Unfolded] gives it, not
+// decoded.
 type HeadingField struct {
 	Name  FieldName
 	Value string
@@ -84,8 +86,9 @@ type Heading struct {
 func ParseHeading(header []byte) *Heading {
 	h := &Heading{Fields: make([]HeadingField, 0, 8)}
 	for raw := range rawFields(header) {
-		if n := NamedField(string(fieldName(raw))); n != 0 { // a name of no interest is not copied
-			h.Fields = append(h.Fields, HeadingField{n, Field{Raw: raw}.Value()})
+		name := fieldName(raw)
+		if n := NamedField(string(name)); n != 0 { // a name of no interest is not copied
+			h.Fields = append(h.Fields, HeadingField{n, unfolded(raw[bytes.IndexByte(raw, ':')+1:])})
 		}
 	}
 	return h
@@ -115,12 +118,40 @@ const Folded = 0xff
 
 // AppendFolded appends the values of all fields of that name as SEARCH compares them:
 // decoded, see [DecodeHeader], and folded, see [Fold]; before each a byte Folded, which is
-// in no text that is looked for.
+// in no text that is looked for. Subjects are as in ENVELOPE, with single spaces. Addresses
+// with quoting or comments come twice: as they are, and as ENVELOPE has them.
 func (h *Heading) AppendFolded(dst []byte, name FieldName) []byte {
 	for v := range h.Values(name) {
-		dst = Fold(append(dst, Folded), []byte(DecodeHeader(v)))
+		text := DecodeHeader(v)
+		if name == FieldSubject {
+			text = squeeze(text)
+		}
+		dst = Fold(append(dst, Folded), []byte(text))
+		if name >= FieldFrom && name <= FieldBcc && strings.ContainsAny(v, "\"(\\") {
+			dst = Fold(append(dst, Folded), addressText(v))
+		}
 	}
 	return dst
+}
+
+// addressText writes the addresses in the value of a field with nothing more than it takes.
+func addressText(v string) (text []byte) {
+	for i, a := range ParseAddressList(v) {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		switch {
+		case a.Host == "": // a group begins or ends
+			text = append(text, DecodeHeader(a.Mailbox)...)
+		case a.Name != "":
+			text = append(append(text, DecodeHeader(a.Name)...), " <"...)
+			text = append(append(append(text, a.Mailbox...), '@'), a.Host...)
+			text = append(text, '>')
+		default:
+			text = append(append(append(text, a.Mailbox...), '@'), a.Host...)
+		}
+	}
+	return text
 }
 
 // headingVersion begins the binary form of a Heading: the version, then for each field its
