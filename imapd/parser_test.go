@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -188,6 +189,8 @@ func FuzzCommand(f *testing.F) {
 		"a UID FETCH 1:*,$ (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (a \"b\")]<0.10> BINARY.SIZE[1]) (CHANGEDSINCE 5)",
 		"a STORE 1:2 (UNCHANGEDSINCE 3) +FLAGS.SILENT (\\Seen $x)", `a APPEND INBOX (\Seen) "17-Jul-1996 02:44:25 -0700" ~{3}`,
 		`a SEARCH RETURN (MIN) CHARSET UTF-8 OR (SUBJECT "x" NOT 1:3) SINCE 1-Feb-1994 MODSEQ "/flags/x" all 3`,
+		"a SELECT INBOX (CONDSTORE QRESYNC (67890007 9223372036854775807 41,43:211,214:541 (1,3:4 41,43:44)))", "a EXAMINE x (QRESYNC (1 2 (1 1)))",
+		"a UID FETCH 1:* (FLAGS) (VANISHED CHANGEDSINCE 0)",
 		`a APPEND "x & y" (\Seen) UTF8 (~{3+}`, "a APPEND {4+}\r\nSent () {3}", `a LIST () "r/" ("&APw-*" "%") RETURN ()`, "a ENABLE IMAP4rev2 UTF8=ACCEPT", "a FETCH 2:1,$ BODY[]",
 		`a ID ("a" NIL)`, "a CREATE x (USE (\\Sent))", "a STATUS {1}\r\nx (UIDNEXT)",
 	} {
@@ -218,6 +221,12 @@ func FuzzCommand(f *testing.F) {
 			}
 		}
 		p := args()
+		p.sp().mailbox()
+		o := (&session{qresync: true}).selectParams(p.sp())
+		if r := o.resync; p.err == nil && r != nil && (r.validity == 0 || r.since >= 1<<63 || slices.ContainsFunc(r.known, func(k store.UIDRange) bool { return k.First == 0 || k.Last < k.First })) {
+			t.Errorf("QRESYNC: %q", line)
+		}
+		p = args()
 		p.sp().statusItems()
 		args().sp().dateTime()
 		args().sp().mailbox()

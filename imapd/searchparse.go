@@ -156,6 +156,9 @@ func (p *searchParser) key(depth int) store.Query {
 		}
 		return all
 	case c >= '0' && c <= '9', c == '*', c == '$':
+		if c != '$' && p.c.spec.tell == tellAll { // UID SEARCH by numbers: they stay as they are until its end
+			p.c.spec.tell = tellFlags // RFC 9051 section 7.5.1, RFC 7162 section 3.2.10.2
+		}
 		return p.messages(p.set(), p.c.uid && c == '$')
 	}
 	name := p.word("search key")
