@@ -197,8 +197,11 @@ func (s *session) run(cmd *command) error {
 		err = cmd.spec.run(s, cmd)
 	}
 	var broken connError
-	if errors.As(err, &broken) || errors.Is(err, errGoodbye) {
+	switch {
+	case errors.As(err, &broken), errors.Is(err, errGoodbye):
 		return err
+	case s.out.err != nil && (err == nil || errors.Is(err, s.out.err)):
+		return s.out.err // nobody hears what becomes of the command, which is not the server's fault
 	}
 	if s.out.err != nil { // the client left in the middle: there is nobody to answer
 		return connError{s.out.err}

@@ -1,10 +1,15 @@
 package imapd
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"kurir/internal/listen"
 )
 
 // Line ends and literals as clients send them: what is read of a command ends where it must,
@@ -87,4 +92,52 @@ func TestWireBeforeLogin(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A client that is gone in the middle of a response is no fault of the server's, and not logged
+// as one.
+func TestClientGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		faults := &faultCount{}
+		s.srv.Log = slog.New(faults)
+		s.deliver("alice@example.org", "INBOX", "Subject: x\r\n\r\n"+strings.Repeat("0123456789\r\n", 1<<16))
+		ctx, stop := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		ln := listen.New(s.l, listen.Options{Protocol: "imap", MaxPerAddr: -1, Log: s.srv.Log})
+		go func() { served <- s.srv.Serve(ctx, ln, false) }()
+		for _, command := range []string{"FETCH 1 BODY.PEEK[]", "FETCH 1 (FLAGS BODY[])", "UID FETCH 1 (BINARY.PEEK[1] ENVELOPE)", "FETCH 1 (" + strings.Repeat("FLAGS ", 9000) + "UID)"} {
+			c := s.l.dial()
+			go io.WriteString(c, "a LOGIN alice secret\r\nb SELECT INBOX\r\nc "+command+"\r\n")
+			if _, err := io.CopyN(io.Discard, c, 20_000); err != nil {
+				t.Fatal(command, err)
+			}
+			c.Close()
+			synctest.Wait()
+		}
+		if n := faults.n.Load(); n > 0 {
+			t.Errorf("%d errors logged, the first: %v", n, faults.first.Load())
+		}
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		s.store.Close()
+	})
+}
+
+// faultCount counts what is logged as an error.
+type faultCount struct {
+	slog.Handler
+	n     atomic.Int64
+	first atomic.Value // string
+}
+
+func (f *faultCount) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+func (f *faultCount) WithAttrs([]slog.Attr) slog.Handler           { return f }
+
+func (f *faultCount) Handle(_ context.Context, r slog.Record) error {
+	f.n.Add(1)
+	r.Attrs(func(a slog.Attr) bool { f.first.CompareAndSwap(nil, r.Message+" "+a.String()); return a.Key != "error" })
+	return nil
 }
