@@ -241,10 +241,10 @@ func (c *modelClient) noteCode(r *wireResponse) {
 
 // untagged takes in one response while c.head is answered.
 func (c *modelClient) untagged(r *wireResponse) {
+	c.w.saw(r.name)
 	if c.head.takes != nil && c.head.takes(r) {
 		return
 	}
-	c.w.saw(r.name)
 	switch r.name {
 	case "OK", "NO", "BYE":
 		c.noteCode(r)

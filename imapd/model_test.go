@@ -42,6 +42,11 @@ func TestModel(t *testing.T) {
 		steps += modelRound(t, seed, seen)
 	}
 	t.Logf("%d rounds, %d steps: %v", rounds, steps, seen)
+	for _, k := range []string{"resync vanished", "resync flags", "VANISHED", "EXPUNGE", "SORT OK", "UID THREAD OK", "UID MOVE OK", "COMPRESS OK", "ESEARCH"} {
+		if rounds >= 25 && seen[k] == 0 && !t.Failed() {
+			t.Errorf("in %d rounds nothing was seen of %s", rounds, k)
+		}
+	}
 }
 
 // modelTime says how long to go on, and whether at random.
