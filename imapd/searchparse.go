@@ -7,8 +7,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/ianaindex"
 
+	"kurir/internal/message"
 	"kurir/store"
 )
 
@@ -22,6 +22,7 @@ type searchParser struct {
 	s       *session
 	c       *command
 	charset encoding.Encoding // nil: UTF-8
+	ascii   bool              // no more than US-ASCII
 	r       searchRequest
 	keys    int
 }
@@ -100,33 +101,41 @@ func (p *searchParser) returnOptions() {
 	}
 }
 
+// badCharset names charsets that SEARCH takes: those that clients may still use. All that
+// golang.org/x/text has are taken.
+const badCharset = "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-5 ISO-8859-7 ISO-8859-9 ISO-8859-15" +
+	" windows-1250 windows-1251 windows-1252 KOI8-R KOI8-U GBK GB18030 Big5 Shift_JIS EUC-JP ISO-2022-JP EUC-KR)"
+
 // setCharset says what the strings to come are in.
 func (p *searchParser) setCharset(name string) {
-	if p.err != nil || strings.EqualFold(name, "UTF-8") || strings.EqualFold(name, "US-ASCII") {
-		return
+	switch strings.ToUpper(name) {
+	case "UTF-8", "UTF8":
+	case "US-ASCII", "ASCII":
+		p.ascii = true
+	default:
+		p.charset = message.Charset(name)
+		if p.err == nil && p.charset == nil {
+			p.refuse(no(badCharset, "Charset not supported"))
+		}
 	}
-	enc, err := ianaindex.MIME.Encoding(name)
-	if err != nil || enc == nil {
-		p.refuse(no("BADCHARSET (US-ASCII UTF-8)", "Charset not supported"))
-		return
-	}
-	p.charset = enc
 }
 
-// searchText reads a string to look for, as UTF-8.
+// searchText reads a string to look for, as UTF-8. It must be in the charset given; without
+// one it is UTF-8.
 func (p *searchParser) searchText() string {
 	s := p.sp().astring("search string")
-	if p.charset != nil {
+	switch {
+	case p.charset != nil:
 		t, err := p.charset.NewDecoder().String(s)
-		if err == nil {
+		if err == nil && !strings.ContainsRune(t, utf8.RuneError) {
 			return t
 		}
-		p.fail("A string is not in the charset given")
+	case p.ascii && strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0:
+	case utf8.ValidString(s):
+		return s
 	}
-	if !utf8.ValidString(s) {
-		p.fail("A string is not UTF-8")
-	}
-	return s
+	p.fail("A string is not in the charset given")
+	return ""
 }
 
 // flagKeys are the keys for flags; those with UN in front are their opposites.

@@ -35,6 +35,10 @@ func decoderFor(charset string) transform.Transformer {
 	return repair{}
 }
 
+// Charset is the encoding of the charset of that name, in any case; nil if it is not known.
+// ASCII is Windows-1252 here, as on the web.
+func Charset(name string) encoding.Encoding { return lookup(strings.ToLower(name)) }
+
 // lookup finds an encoding by its WHATWG name, whose tables are the ones mail really
 // uses, or its IANA name.
 func lookup(name string) encoding.Encoding {
