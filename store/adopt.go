@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"kurir/internal/fsx"
 	"kurir/internal/maildir"
 )
 
@@ -41,26 +43,44 @@ type newcomer struct {
 // whether it left out any that another program still seems to be writing. It fails with
 // errMoved as scan does.
 func (m *Mailbox) adopt(ctx context.Context, fresh []newcomer, sure bool) (young bool, err error) {
-	slices.SortStableFunc(fresh, func(a, b newcomer) int { return maildir.Compare(a.file, b.file) })
+	maildir.SortBy(fresh, func(n *newcomer) string { return n.file })
 	m.markDoubles(fresh)
 	if fresh, err = m.buryDoubles(fresh, sure); err != nil {
 		return false, err
 	}
+	m.quietly(len(fresh), func() { young, err = m.adoptAll(ctx, fresh) })
+	return young, err
+}
+
+// adoptAll adopts newcomers batch by batch; while one gets its names the next is read.
+func (m *Mailbox) adoptAll(ctx context.Context, fresh []newcomer) (young bool, err error) {
+	all, begun, said := len(fresh), time.Now(), time.Now()
+	next := m.probing(fresh[:min(len(fresh), syncBatch)])
 	for len(fresh) > 0 {
-		if err := ctx.Err(); err != nil {
-			return young, err
-		}
 		batch := fresh[:min(len(fresh), syncBatch)]
 		fresh = fresh[len(batch):]
-		m.probeAll(batch)
-		left, err := m.adoptBatch(batch)
+		<-next
+		next = m.probing(fresh[:min(len(fresh), syncBatch)])
+		err := ctx.Err()
+		if err == nil {
+			var left bool
+			left, err = m.adoptBatch(batch)
+			young = young || left
+		}
 		if err != nil {
+			<-next
 			return young, err
 		}
-		young = young || left
+		if time.Since(said) > adoptNews {
+			said = time.Now()
+			m.s.log.Info("taking in messages", "account", m.a.address, "mailbox", m.Name(), "done", all-len(fresh), "of", all, "seconds", int(time.Since(begun).Seconds()))
+		}
 	}
 	return young, nil
 }
+
+// adoptNews is how often it is logged how far a long adoption has come.
+const adoptNews = 5 * time.Second
 
 // markDoubles finds newcomers whose base is in use in this mailbox already. A base that
 // this process made later than all that the mailbox has seen is new by its making.
@@ -171,18 +191,33 @@ func (m *Mailbox) markByTable(doubtful []*newcomer) {
 	}
 }
 
-// probeAll reads the newcomers, on two goroutines if there are many.
-func (m *Mailbox) probeAll(batch []newcomer) {
-	if len(batch) < 32 {
+// probing begins to read a batch of newcomers; the channel is closed when all have been.
+func (m *Mailbox) probing(batch []newcomer) <-chan struct{} {
+	done := make(chan struct{})
+	if len(batch) < fewNew {
 		for i := range batch {
 			m.probe(&batch[i])
 		}
-		return
+		close(done)
+		return done
 	}
+	go func() { // ends with the batch
+		defer close(done)
+		m.probeAll(batch)
+	}()
+	return done
+}
+
+// fewNew is how few newcomers are not worth a goroutine.
+const fewNew = 32
+
+// probeAll reads the newcomers, on all cores.
+func (m *Mailbox) probeAll(batch []newcomer) {
+	workers := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
-	for half := range 2 {
+	for first := range workers {
 		wg.Go(func() {
-			for i := half; i < len(batch); i += 2 {
+			for i := first; i < len(batch); i += workers {
 				m.probe(&batch[i])
 			}
 		})
@@ -192,26 +227,20 @@ func (m *Mailbox) probeAll(batch []newcomer) {
 
 // probe finds out a newcomer's sizes and date. What its name says of them is not believed.
 func (m *Mailbox) probe(n *newcomer) {
-	path := m.path(n.sub, n.file)
-	if st, err := m.s.fs.Stat(path); err != nil || !st.Mode().IsRegular() {
-		return // no message, or a symbolic link to who knows what
-	}
-	f, err := m.s.fs.Open(path)
+	buf := sectionPool.Get().(*[]byte)
+	defer sectionPool.Put(buf)
+	var c lineCounter
+	changed, err := fsx.ReadRegular(m.s.fs, m.path(n.sub, n.file), *buf, c.add)
 	if err != nil {
-		return
+		return // maybe no message: a symbolic link to who knows what
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil || !st.Mode().IsRegular() {
-		return
-	}
-	n.date = st.ModTime()
-	if n.name.Size >= 0 && n.name.Size != st.Size() && m.s.o.Now().Sub(n.date) < youngForeign {
+	n.date = changed
+	if n.name.Size >= 0 && n.name.Size != c.stored && m.s.o.Now().Sub(n.date) < youngForeign {
 		n.young = true
 		return
 	}
-	n.stored, n.wire, err = measure(f, n.name.Wire)
-	n.ok = err == nil && n.wire < 1<<32
+	n.stored, n.wire = c.sizes(n.name.Wire)
+	n.ok = n.wire < 1<<32
 }
 
 // adoptBatch renames a batch of newcomers to their names in cur/ and makes them known.
@@ -220,9 +249,13 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 		return false, err
 	}
 	cs := &changeSet{modseq: m.count.modseq + 1, uidNext: m.nextUID(), foreign: map[UID]string{}}
-	cur := m.path("cur")
 	fromNew := false
 	defer func() { m.spend(cs, err) }()
+	cur, err := fsx.OpenDir(m.s.fs, m.path("cur"))
+	if err != nil {
+		return false, err
+	}
+	defer cur.Close()
 	for i := range batch {
 		n := &batch[i]
 		if !n.ok {
@@ -239,8 +272,14 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 		}
 		e := entry{uid: cs.uidNext, modseq: cs.modseq, flags: m.flagsOf(&n.name), stored: uint32(n.stored), wire: uint32(n.wire), date: dateOf(n.date)}
 		e.base = packBase(base, &m.s.hosts)
-		to := filepath.Join(cur, entryName(&e, base, m.tag, &m.s.hosts))
-		if rerr := m.s.fs.RenameNoReplace(m.path(n.sub, n.file), to); rerr != nil {
+		to := entryName(&e, base, m.tag, &m.s.hosts)
+		var rerr error
+		if n.sub == "cur" {
+			rerr = cur.RenameNoReplace(n.file, to)
+		} else {
+			rerr = m.s.fs.RenameNoReplace(m.path(n.sub, n.file), m.path("cur", to))
+		}
+		if rerr != nil {
 			if errors.Is(rerr, fs.ErrNotExist) { // another program was quicker
 				m.curDirty.Store(true)
 				continue
@@ -258,7 +297,7 @@ func (m *Mailbox) adoptBatch(batch []newcomer) (young bool, err error) {
 	if len(cs.put) == 0 {
 		return young, err
 	}
-	if serr := m.s.group.SyncDir(cur); serr != nil {
+	if serr := m.s.group.SyncDir(m.path("cur")); serr != nil {
 		return young, errors.Join(err, serr)
 	}
 	if fromNew {

@@ -7,6 +7,8 @@ import "path/filepath"
 type Dir interface {
 	// Rename replaces newname, if it is there. Both are names in the directory.
 	Rename(oldname, newname string) error
+	// RenameNoReplace fails with fs.ErrExist if newname is there.
+	RenameNoReplace(oldname, newname string) error
 	Close() error
 }
 
@@ -26,6 +28,10 @@ type pathDir struct {
 
 func (d pathDir) Rename(oldname, newname string) error {
 	return d.fs.Rename(filepath.Join(d.dir, oldname), filepath.Join(d.dir, newname))
+}
+
+func (d pathDir) RenameNoReplace(oldname, newname string) error {
+	return d.fs.RenameNoReplace(filepath.Join(d.dir, oldname), filepath.Join(d.dir, newname))
 }
 
 func (d pathDir) Close() error { return nil }

@@ -28,6 +28,18 @@ func TestOpenDir(t *testing.T) {
 			if err := d.Rename("a", "b"); !errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("renaming what is gone: %v", err)
 			}
+			if err := os.WriteFile(filepath.Join(dir, "c"), []byte("y"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.RenameNoReplace("c", "b"); !errors.Is(err, fs.ErrExist) {
+				t.Fatalf("replacing: %v", err)
+			}
+			if err := d.RenameNoReplace("c", "d"); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.RenameNoReplace("c", "e"); !errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("renaming what is gone: %v", err)
+			}
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}

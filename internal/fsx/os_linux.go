@@ -158,4 +158,15 @@ func (d *openDir) Rename(oldname, newname string) error {
 	return nil
 }
 
+func (d *openDir) RenameNoReplace(oldname, newname string) error {
+	err := retry(func() error { return unix.Renameat2(d.fd, oldname, d.fd, newname, unix.RENAME_NOREPLACE) })
+	if err == unix.ENOSYS || err == unix.EINVAL {
+		return OS{}.RenameNoReplace(filepath.Join(d.f.Name(), oldname), filepath.Join(d.f.Name(), newname))
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: filepath.Join(d.f.Name(), oldname), New: filepath.Join(d.f.Name(), newname), Err: err}
+	}
+	return nil
+}
+
 func (d *openDir) Close() error { return d.f.Close() }

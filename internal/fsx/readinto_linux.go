@@ -3,6 +3,7 @@ package fsx
 import (
 	"errors"
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,4 +28,40 @@ func (OS) ReadInto(name string, buf []byte) (n int, err error) {
 		err = &fs.PathError{Op: "read", Path: name, Err: err}
 	}
 	return n, errors.Join(err, unix.Close(fd))
+}
+
+// ReadRegular is the function ReadRegular.
+func (OS) ReadRegular(name string, buf []byte, piece func([]byte)) (changed time.Time, err error) {
+	fd := -1
+	err = retry(func() (err error) {
+		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		return err
+	})
+	if err == unix.ELOOP || err == unix.ENXIO { // a symbolic link; a socket
+		err = ErrNotRegular
+	}
+	if err != nil {
+		return changed, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	var st unix.Stat_t
+	if err = retry(func() error { return unix.Fstat(fd, &st) }); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = ErrNotRegular
+	}
+	read := int64(0)
+	for n := 1; err == nil && n > 0; {
+		err = retry(func() (err error) {
+			n, err = unix.Read(fd, buf)
+			return err
+		})
+		if err == nil && n > 0 {
+			piece(buf[:n])
+			if read += int64(n); read == st.Size && n < len(buf) {
+				break // the end, without asking for it
+			}
+		}
+	}
+	if err != nil {
+		err = &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return time.Unix(st.Mtim.Unix()), errors.Join(err, unix.Close(fd))
 }

@@ -27,24 +27,32 @@ func Compare(a, b string) int {
 func Less(a, b string) bool { return Compare(a, b) < 0 }
 
 // Sort sorts names in the order of Compare.
-func Sort(names []string) {
+func Sort(names []string) { SortBy(names, func(s *string) string { return *s }) }
+
+// SortBy sorts by the names of what is in all, in the order of Compare; what has the same
+// name keeps its order. No name is looked into twice, and nothing is moved twice.
+func SortBy[T any](all []T, name func(*T) string) {
 	type item struct {
 		key  orderKey
 		name string
+		at   int
 	}
-	items := make([]item, len(names))
-	for i, n := range names {
-		items[i] = item{keyOf(n), n}
+	items := make([]item, len(all))
+	for i := range all {
+		n := name(&all[i])
+		items[i] = item{keyOf(n), n, i}
 	}
 	slices.SortFunc(items, func(a, b item) int {
 		if c := compareKeys(a.key, b.key); c != 0 {
 			return c
 		}
-		return strings.Compare(a.name, b.name)
+		return cmp.Or(strings.Compare(a.name, b.name), a.at-b.at)
 	})
+	sorted := make([]T, len(all))
 	for i := range items {
-		names[i] = items[i].name
+		sorted[i] = all[items[i].at]
 	}
+	copy(all, sorted)
 }
 
 func compareKeys(a, b orderKey) int {
