@@ -184,7 +184,7 @@ func (l *lexer) atomOrDots() (string, bool) {
 func (l *lexer) localPart() (string, bool) {
 	var b strings.Builder
 	dot := false // the last word ended with an unquoted dot
-	for {
+	for first := true; ; first = false {
 		var w string
 		var ok bool
 		switch {
@@ -208,8 +208,8 @@ func (l *lexer) localPart() (string, bool) {
 		if !ok {
 			return "", false
 		}
-		if dot && strings.Trim(b.String(), ".") == "" {
-			return b.String(), true
+		if first && dot && strings.Trim(w, ".") == "" { // no word begins with a dot and a space
+			return w, true
 		}
 		if more := l.at('.') || dot && (l.next(classAtext) || l.at('"')); !more {
 			return b.String(), true
