@@ -29,7 +29,11 @@ func newDeflateConn(conn net.Conn) *deflateConn {
 			if c.on.Load() {
 				to = toPacked
 			}
-			if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			var werr error
+			if n > 0 {
+				_, werr = to.Write(buf[:n])
+			}
+			if err != nil || werr != nil {
 				toPacked.Close()
 				if !c.on.Load() {
 					toPlain.Close()
@@ -39,6 +43,7 @@ func newDeflateConn(conn net.Conn) *deflateConn {
 		}
 	}()
 	go func() { // ends with the other
+		defer packed.Close()
 		if _, err := io.Copy(toPlain, flate.NewReader(packed)); err != nil && c.on.Load() {
 			toPlain.CloseWithError(err)
 		}
