@@ -276,8 +276,11 @@ func (p *searchParser) dateKey(name string) store.Query {
 	switch name {
 	case "YOUNGER", "OLDER": // RFC 5032
 		n := p.sp().number("interval")
-		at := time.Now().Add(-time.Duration(n) * time.Second)
-		if name == "OLDER" {
+		if n == 0 && p.err == nil {
+			p.fail("An interval of 0 seconds")
+		}
+		at := time.Now().Truncate(time.Second).Add(-time.Duration(n) * time.Second)
+		if name == "OLDER" { // the second itself is both older and younger
 			return store.Received{Before: at.Add(time.Second)}
 		}
 		return store.Received{Since: at}

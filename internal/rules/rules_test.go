@@ -30,6 +30,7 @@ var forbidden = map[string][]string{
 	"internal/auth":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "cmd"},
 	"internal/directory":  {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "cmd"},
 	"internal/message":    {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "cmd"},
+	"internal/thread":     {"smtpd", "imapd", "pop3d", "store", "internal", "cmd"},
 	"internal/maildir":    {"smtpd", "imapd", "pop3d", "store", "internal/fsx", "internal/sqldb", "cmd"},
 	"internal/fsx":        {"smtpd", "imapd", "pop3d", "store", "internal/maildir", "internal/sqldb", "cmd"},
 	"internal/sqldb":      {"smtpd", "imapd", "pop3d", "store", "internal/directory", "cmd"},

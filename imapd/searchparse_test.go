@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"kurir/store"
 )
@@ -34,4 +36,26 @@ func TestSearchCharsets(t *testing.T) {
 			t.Errorf("%s is offered, and then: %v", name, err)
 		}
 	}
+}
+
+// RFC 5032 section 2: a message matches OLDER if its INTERNALDATE is less recent than or
+// equal to the target time, YOUNGER if it is more recent or equal, to the resolution of a second.
+func TestSearchWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		time.Sleep(700 * time.Millisecond)
+		for keys, want := range map[string]store.Received{
+			"YOUNGER 10": {Since: now.Add(-10 * time.Second)}, "OLDER 10": {Before: now.Add(-9 * time.Second)}, "older 4294967295": {Before: now.Add(-4294967294 * time.Second)},
+		} {
+			p := &searchParser{parser: &parser{b: []byte(" " + keys)}, s: &session{srv: &Server{}}, c: &command{}}
+			err := p.request()
+			if err != nil {
+				t.Fatal(keys, err)
+			}
+			got := p.r.query.(store.AllOf)[0].(store.Received)
+			if !got.Since.Equal(want.Since) || !got.Before.Equal(want.Before) {
+				t.Errorf("%s: %v, want %v", keys, got, want)
+			}
+		}
+	})
 }
