@@ -314,6 +314,7 @@ func (s *server) login(user string) *client {
 //
 //	# comment: the sentence of the RFC that is proved
 //	C: what the client sends; C2: another client
+//	C+: the same, kept back: it goes in one packet with the client's next C line
 //	S: what it must get, "…" being anything, <closed> the end; S2: the other client
 //	! directive
 func TestTranscripts(t *testing.T) {
@@ -339,10 +340,11 @@ type script struct {
 	*testing.T
 	server  *server
 	clients map[string]*client
+	packets map[string]string // of each client, what is kept back
 }
 
 func runScript(t *testing.T, text string) {
-	s := &script{T: t, server: newServer(t), clients: map[string]*client{}}
+	s := &script{T: t, server: newServer(t), clients: map[string]*client{}, packets: map[string]string{}}
 	defer s.finish()
 	s.server.start()
 	for n, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
@@ -352,7 +354,12 @@ func runScript(t *testing.T, text string) {
 		case line[0] == '!':
 			s.directive(strings.Fields(line[1:]))
 		case line[0] == 'C':
-			s.client(head[1:]).send(strings.TrimPrefix(rest, " ") + "\r\n")
+			name, more := strings.CutSuffix(head[1:], "+")
+			s.packets[name] += strings.TrimPrefix(rest, " ") + "\r\n"
+			if !more {
+				s.client(name).send(s.packets[name])
+				delete(s.packets, name)
+			}
 		case line[0] == 'S':
 			c := s.client(head[1:])
 			want := strings.TrimPrefix(rest, " ")
