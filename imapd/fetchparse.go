@@ -102,11 +102,15 @@ func (p *parser) fetchItem(name string) fetchItem {
 	switch name {
 	case "RFC822":
 		return it
+	case "RFC822.PEEK": // RFC 1730 section 6.4.5; Outlook
+		it.section.Peek, it.label = true, "RFC822"
+		return it
 	case "RFC822.HEADER":
 		it.section.Specifier, it.section.Peek = imap.PartSpecifierHeader, true
 		return it
-	case "RFC822.TEXT":
+	case "RFC822.TEXT", "RFC822.TEXT.PEEK": // the latter as RFC822.PEEK
 		it.section.Specifier = imap.PartSpecifierText
+		it.section.Peek, it.label = len(name) > len("RFC822.TEXT"), "RFC822.TEXT"
 		return it
 	case "BODY.PEEK", "BINARY.PEEK":
 		it.section.Peek = true
