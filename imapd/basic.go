@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// Capabilities of every session, and those from login on. Only what is whole is here.
+// Capabilities of every session, and those from login on. Only what is whole is here. IDLE is
+// announced early for Outlook, which otherwise never uses it.
 const (
-	capsAlways = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE"
-	capsLogin  = " IDLE NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE" +
+	capsAlways = "IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE"
+	capsLogin  = " NAMESPACE UIDPLUS UNSELECT CHILDREN LIST-EXTENDED LIST-STATUS STATUS=SIZE" +
 		" SPECIAL-USE CREATE-SPECIAL-USE UTF8=ACCEPT MOVE CONDSTORE QRESYNC ESEARCH SEARCHRES WITHIN" +
 		" SORT SORT=DISPLAY ESORT THREAD=ORDEREDSUBJECT THREAD=REFERENCES I18NLEVEL=1 BINARY QUOTA QUOTA=RES-STORAGE APPENDLIMIT="
 )
