@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
+
 	"kurir/internal/message"
 	"kurir/store"
 )
@@ -22,6 +24,10 @@ type fetcher struct {
 	flags    bool // FLAGS are among the items
 	modseq   bool // MODSEQ is among the items
 	lost     bool // a message was gone
+
+	header, fields []byte                     // room for a header, and for fields of it
+	listedOf       *imap.FetchItemBodySection // whose names are in listed
+	listed         map[string]bool            // by name in lower case
 
 	undecoded bool // a part of BINARY was not to be decoded
 

@@ -125,7 +125,7 @@ func (w nulWriter) Write(p []byte) (int, error) {
 // their order, and the blank line if there is one (RFC 9051 section 6.4.5.1). A line that
 // is no field has none of the names.
 func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection) error {
-	raw, err := readHeader(s)
+	raw, err := f.readHeader(s)
 	cut := errors.Is(err, message.ErrHeaderTooLong)
 	if err != nil && !cut {
 		return f.broken(err)
@@ -134,35 +134,50 @@ func (f *fetcher) headerFields(s *store.Section, want *imap.FetchItemBodySection
 	if len(want.HeaderFieldsNot) > 0 {
 		names, not = want.HeaderFieldsNot, true
 	}
-	listed := make(map[string]bool, len(names))
-	for _, n := range names {
-		listed[strings.ToLower(n)] = n != ""
+	if f.listedOf != want {
+		f.listedOf, f.listed = want, make(map[string]bool, len(names))
+		for _, n := range names {
+			f.listed[strings.ToLower(n)] = n != ""
+		}
 	}
-	var out []byte
-	n := 0
+	out, n := f.fields[:0], 0
 	for field := range message.Fields(raw) {
 		n += len(field.Raw)
-		if listed[strings.ToLower(field.Name)] != not {
+		if f.listed[strings.ToLower(field.Name)] != not {
 			out = append(out, field.Raw...)
 		}
 	}
 	if n < len(raw) || cut {
 		out = append(out, "\r\n"...)
 	}
+	f.fields = kept(out)
 	if p := want.Partial; p != nil {
 		from := min(p.Offset, int64(len(out)))
 		out = out[from : from+min(p.Size, int64(len(out))-from)]
 	}
-	f.out.set(appendLiteral(f.out.buf(), string(out)))
+	f.out.set(appendLiteral(f.out.buf(), out))
 	return nil
 }
 
 // readHeader reads the header at the beginning of a section; of a header beyond maxHeader
 // only so much, and message.ErrHeaderTooLong.
-func readHeader(s *store.Section) ([]byte, error) {
+// It is valid until the next is read.
+func (f *fetcher) readHeader(s *store.Section) ([]byte, error) {
+	if raw, ok := s.AppendHeader(f.header[:0]); ok {
+		f.header = kept(raw)
+		return raw, nil
+	}
 	r := headerReaders.Get().(*bufio.Reader)
 	defer headerReaders.Put(r)
 	r.Reset(s.Reader())
 	defer r.Reset(nil)
 	return message.ReadHeader(r, maxHeader)
+}
+
+// kept is b's room for the next message, unless it is too large for that.
+func kept(b []byte) []byte {
+	if cap(b) > 64<<10 {
+		return nil
+	}
+	return b[:0]
 }

@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"bytes"
 	"io"
 	"strconv"
 	"sync"
@@ -123,16 +124,15 @@ func appendString(b []byte, s string, utf8ok bool) []byte {
 }
 
 // appendLiteral appends s as a literal. A NUL, which no literal may hold, becomes 0x80.
-func appendLiteral(b []byte, s string) []byte {
+func appendLiteral[T string | []byte](b []byte, s T) []byte {
 	b = append(b, '{')
 	b = appendNumber(b, len(s))
 	b = append(b, "}\r\n"...)
-	for i := range len(s) {
-		if s[i] == 0 {
-			b = append(b, 0x80)
-			continue
-		}
-		b = append(b, s[i])
+	n := len(b)
+	b = append(b, s...)
+	for i := bytes.IndexByte(b[n:], 0); i >= 0; i = bytes.IndexByte(b[n:], 0) {
+		n += i + 1
+		b[n-1] = 0x80
 	}
 	return b
 }

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"strings"
 	"testing"
 
 	"kurir/internal/fsx"
+	"kurir/internal/message"
 )
 
 // countingFile counts the bytes that are read.
@@ -75,6 +77,9 @@ func TestLineTableBounded(t *testing.T) {
 // implementation gives.
 func FuzzSlices(f *testing.F) {
 	f.Add("a\nb\r\nc\x00\n\n\xff", uint16(1), uint16(9), uint16(2), uint16(5))
+	f.Add("A: b\n c\nD: e\n\nbody\n", uint16(0), uint16(99), uint16(0), uint16(12))
+	f.Add("A: b\r\nno end", uint16(0), uint16(99), uint16(2), uint16(99))
+	f.Add("\r\nbody", uint16(0), uint16(99), uint16(0), uint16(99))
 	f.Add(strings.Repeat("line\n", 9), uint16(3), uint16(40), uint16(0), uint16(99))
 	f.Fuzz(func(t *testing.T, content string, off, end, from, n uint16) {
 		for _, raw := range []bool{false, true} {
@@ -86,7 +91,25 @@ func FuzzSlices(f *testing.F) {
 				s := b.Range(int64(off), int64(end))
 				checkSection(t, s, part)
 				checkSection(t, s.Slice(int64(from), int64(n)), part[a:min(len(part), a+int(n))])
+				checkHeader(t, s)
+				checkHeader(t, s.Slice(int64(from), int64(n)))
 			}
 		}
 	})
+}
+
+// checkHeader compares AppendHeader, where it is for the section, with what is read of it.
+func checkHeader(t *testing.T, s *Section) {
+	t.Helper()
+	got, ok := s.AppendHeader([]byte("before"))
+	if !ok {
+		if s.b.f == nil && s.skip == 0 || string(got) != "before" {
+			t.Fatalf("nothing of a message in memory, or something of another: %q", got)
+		}
+		return
+	}
+	want, err := message.ReadHeader(bufio.NewReader(s.Reader()), 1<<30)
+	if err != nil || string(got) != "before"+string(want) {
+		t.Fatalf("%q, want %q, %v", got, want, err)
+	}
 }

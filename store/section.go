@@ -63,6 +63,33 @@ func (s *Section) Slice(off, n int64) *Section {
 	return t
 }
 
+// AppendHeader appends the header that the section begins with, as on the wire, up to and
+// including its blank line; all of the section if it has none. It is for messages that are
+// in memory: of any other it appends nothing, and reports false.
+func (s *Section) AppendHeader(b []byte) ([]byte, bool) {
+	if s.b.f != nil || s.skip > 0 {
+		return b, false
+	}
+	p := s.b.small[s.off:s.end]
+	n := 0 // where a line begins
+	for n < len(p) && p[n] != '\n' && !(s.b.raw() && bytes.HasPrefix(p[n:], crlf)) {
+		k := bytes.IndexByte(p[n:], '\n') + 1
+		if k == 0 {
+			n = len(p)
+		}
+		n += k
+	}
+	n += bytes.IndexByte(p[n:], '\n') + 1
+	room := len(b) + int(s.Size())
+	if s.b.raw() {
+		return append(b, p[:n]...), true
+	}
+	b = expand(b, p[:n])
+	return b[:min(len(b), room)], true
+}
+
+var crlf = []byte("\r\n")
+
 var sectionPool = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
 
 // WriteTo writes exactly Size bytes, or returns an error.
