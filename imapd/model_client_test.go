@@ -351,9 +351,21 @@ func (c *modelClient) vanished(r *wireResponse) {
 	}
 	for _, uid := range uids {
 		if i := c.find(uid); i >= 0 {
+			if c.slots[i].uid == 0 && !c.w.exact { // it may have been another one of those
+				c.forgetNameless()
+			}
 			c.remove(i)
 		} else {
 			c.fail("VANISHED %d, which the client does not have", uid)
+		}
+	}
+}
+
+// forgetNameless drops what is known of messages without their UIDs.
+func (c *modelClient) forgetNameless() {
+	for i, s := range c.slots {
+		if s.uid == 0 {
+			c.slots[i] = modelSlot{}
 		}
 	}
 }

@@ -181,6 +181,9 @@ func (s *modelStore) start(m *modelCommand, tagged *wireResponse) {
 	}
 	if !c.w.exact {
 		m.want = ""
+		for _, i := range at { // what others did at the same time is not known
+			c.slots[i].known = c.slots[i].known && !m.silent
+		}
 		return
 	}
 	live, some := c.liveAt(at)

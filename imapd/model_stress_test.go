@@ -57,8 +57,8 @@ func (l *modelLedger) compare(c *modelClient, s *modelSlot) {
 
 // stressRound runs clients for a while, each in a goroutine and a world of its own.
 func stressRound(t *testing.T, seed uint64, d time.Duration) (said int) {
-	ctx, cancel := context.WithCancel(context.Background())
-	s, addr, served := stressServer(t, ctx)
+	s := stressServer(t)
+	addr, stop := s.stressServe()
 	worlds := make([]*modelWorld, stressClients)
 	ledger := &modelLedger{}
 	var wg sync.WaitGroup
@@ -78,15 +78,14 @@ func stressRound(t *testing.T, seed uint64, d time.Duration) (said int) {
 		}
 	})
 	wg.Wait()
+	stop() // and what clients had left behind is done
+	addr, stop = s.stressServe()
 	for i, w := range worlds {
 		w.quiet = true
 		wg.Go(func() { w.stressEnd(i, addr) })
 	}
 	wg.Wait()
-	cancel()
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	stop()
 	if err := s.store.Close(); err != nil {
 		t.Error(err)
 	}
@@ -96,29 +95,40 @@ func stressRound(t *testing.T, seed uint64, d time.Duration) (said int) {
 	return said
 }
 
-// stressServer serves on a socket.
-func stressServer(t *testing.T, ctx context.Context) (s *server, addr string, served chan error) {
-	dir := modelDir(t)
-	s = &server{t: t, dir: dir}
+// stressServer makes a server with an account.
+func stressServer(t *testing.T) *server {
+	s := &server{t: t, dir: modelDir(t)}
 	w := &modelWorld{server: s}
 	var err error
-	s.store, err = store.Open(ctx, store.Options{Dir: dir, Hostname: "test", BootID: "boot", Log: slog.New(modelLog{w: w})})
+	s.store, err = store.Open(t.Context(), store.Options{Dir: s.dir, Hostname: "test", BootID: "boot", Log: slog.New(modelLog{w: w})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.store.CreateAccount(ctx, "alice@example.org"); err != nil {
+	if err := s.store.CreateAccount(t.Context(), "alice@example.org"); err != nil {
 		t.Fatal(err)
 	}
-	s.srv = &Server{Store: s.store, Auth: fakeAuth{}, Log: slog.New(modelLog{w: w}), AllowPlaintext: func(netip.Addr) bool { return true }}
+	s.srv = &Server{Store: s.store, Auth: fakeAuth{}, Log: slog.New(modelLog{w: w}), AllowPlaintext: func(netip.Addr) bool { return true },
+		StopTimeout: time.Minute}
+	return s
+}
+
+// stressServe serves on a socket until it is stopped, which waits for the sessions.
+func (s *server) stressServe() (addr string, stop func()) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	served = make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
 	go func() { // ends with ctx
 		served <- s.srv.Serve(ctx, listen.New(ln, listen.Options{Protocol: "imap", MaxPerAddr: -1, Log: s.srv.Log}), false)
 	}()
-	return s, ln.Addr().String(), served
+	return ln.Addr().String(), func() {
+		cancel()
+		if err := <-served; err != nil {
+			s.t.Error(err)
+		}
+	}
 }
 
 // dialIn gives the world's client a new connection.

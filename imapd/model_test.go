@@ -199,8 +199,12 @@ func (l modelLog) Handle(_ context.Context, r slog.Record) error {
 // fail ends the round. The conversation of the client is kept with what went wrong.
 func (w *modelWorld) fail(c *modelClient, format string, args ...any) {
 	s := fmt.Sprintf("step %d: %s", w.step, fmt.Sprintf(format, args...))
+	lines := 60
+	if !w.exact {
+		lines = 200
+	}
 	if c != nil {
-		s += fmt.Sprintf("\n%v of %s said and was told:\n\t%s", c, c.account, strings.Join(c.talk[max(0, len(c.talk)-60):], "\n\t"))
+		s += fmt.Sprintf("\n%v of %s said and was told:\n\t%s", c, c.account, strings.Join(c.talk[max(0, len(c.talk)-lines):], "\n\t"))
 	}
 	if w.exact {
 		w.failure = s + "\nall that happened last:\n\t" + strings.Join(w.log[max(0, len(w.log)-30):], "\n\t")
