@@ -259,6 +259,7 @@ func (s *session) addSubscribed(boxes []store.MailboxInfo) ([]store.MailboxInfo,
 		known[m.Name] = true
 	}
 	n := len(boxes)
+	slices.Sort(names) // a name comes before those below it
 	for _, name := range names {
 		for subscribed := true; !known[name]; subscribed = false {
 			known[name] = true
