@@ -59,10 +59,12 @@ func (s *session) store(c *command) error {
 	if err := s.update(false, c.uid); err != nil { // new keywords come before the flags that use them
 		return err
 	}
-	lost := s.lostTo(r, uids, c.uid)
-	modified = union(modified, lost)
-	s.tellStored(spans, modified, !r.Silent, c.uid)
-	if len(modified) > 0 {
+	lost := s.lostTo(r, uids)
+	s.tellStored(spans, union(modified, lost), r, c.uid)
+	if c.uid { // UIDs that are gone are passed over
+		lost = nil
+	}
+	if modified = union(modified, lost); len(modified) > 0 {
 		c.code = s.modifiedCode(modified, c.uid)
 	}
 	if len(lost) > 0 {
@@ -71,10 +73,10 @@ func (s *session) store(c *command) error {
 	return nil
 }
 
-// lostTo lists the messages that a conditional STORE by sequence numbers did not find, which
-// its client has not been told of: for these it fails (RFC 7162 section 3.1.3).
-func (s *session) lostTo(r *storeRequest, uids []store.UID, uid bool) (lost []store.UID) {
-	if r.unchanged == store.NoModSeq || uid {
+// lostTo lists the messages that a conditional STORE did not find, which its client has not
+// been told of: by sequence numbers it fails for these (RFC 7162 section 3.1.3).
+func (s *session) lostTo(r *storeRequest, uids []store.UID) (lost []store.UID) {
+	if r.unchanged == store.NoModSeq {
 		return nil
 	}
 	for _, u := range s.view.Pending() {
@@ -155,16 +157,16 @@ func (s *session) modifiedCode(uids []store.UID, withUID bool) string {
 }
 
 // tellStored sends the FETCH responses of a STORE: for every message whose flags were
-// to be changed, also if that was no change. Without flags, only the mod-sequences of
-// those that did change (RFC 7162 section 3.1.3).
-func (s *session) tellStored(spans []span, modified []store.UID, flags, withUID bool) {
+// to be changed, also if that was no change. A silent STORE tells mod-sequences only: of all
+// if it has a condition (RFC 7162 section 3.1.3), else of those that did change.
+func (s *session) tellStored(spans []span, modified []store.UID, r *storeRequest, withUID bool) {
 	keywords := s.view.Keywords()
 	s.eachInfo(spans, func(m store.Info) error {
 		if _, ok := slices.BinarySearch(modified, m.UID); ok || m.ModSeq == 0 { // or it is gone, and its flags with it
 			return nil
 		}
-		if flags || s.own.has(m) {
-			s.out.set(s.appendFlagFetch(s.out.buf(), m, keywords, flags, withUID))
+		if !r.Silent || r.unchanged != store.NoModSeq || s.own.has(m) {
+			s.out.set(s.appendFlagFetch(s.out.buf(), m, keywords, !r.Silent, withUID))
 		}
 		return s.out.err
 	})
