@@ -12,30 +12,6 @@ import (
 	"kurir/internal/maildir"
 )
 
-// Store changes the flags of messages. With a condition other than NoModSeq, messages
-// that changed since are left alone and listed in modified (RFC 7162 section 3.1.3); at is
-// the mailbox's mod-sequence afterwards. Messages that are gone are passed over. Errors:
-// ErrTooManyKeywords, ErrInvalidKeyword, ErrMailboxGone, ErrDiskFull, ErrUnavailable.
-func (m *Mailbox) Store(ctx context.Context, uids []UID, op FlagOp, f FlagSet, unchangedSince ModSeq) (modified []UID, at ModSeq, err error) {
-	err = m.change(ctx, func() error {
-		bits, err := m.flagBits(f, op != RemoveFlags)
-		if err != nil {
-			return err
-		}
-		todo := sorted(uids)
-		err = m.again(ctx, func() (lost bool, err error) {
-			var mod []UID
-			mod, todo, err = m.storeFlags(todo, op, bits, unchangedSince)
-			modified = append(modified, mod...)
-			return len(todo) > 0, err
-		})
-		slices.Sort(modified)
-		at = m.count.modseq
-		return err
-	})
-	return modified, at, err
-}
-
 // change runs f under the mailbox lock, with the columns loaded.
 func (m *Mailbox) change(ctx context.Context, f func() error) error {
 	m.mu.Lock()
@@ -143,52 +119,6 @@ func (m *Mailbox) usedKeywords() maildir.Flags {
 	return maildir.Flags(all)
 }
 
-// storeFlags changes flags. It lists the messages that the condition leaves alone, and
-// those whose files were not found.
-func (m *Mailbox) storeFlags(uids []UID, op FlagOp, bits Flags, unchangedSince ModSeq) (modified, lost []UID, err error) {
-	cs := &changeSet{}
-	i := 0
-	for _, uid := range uids {
-		e := m.seek(&i, uid)
-		if e == nil {
-			continue
-		}
-		if e.modseq > unchangedSince {
-			modified = append(modified, uid)
-			continue
-		}
-		n := *e
-		switch op {
-		case AddFlags:
-			n.flags |= bits
-		case RemoveFlags:
-			n.flags &^= bits
-		default:
-			n.flags = bits
-		}
-		if n.flags != e.flags {
-			cs.put = append(cs.put, n)
-		}
-	}
-	if len(cs.put) == 0 {
-		return modified, nil, nil
-	}
-	if err := m.raise(0, 1); err != nil {
-		return modified, nil, err
-	}
-	cs.modseq = m.count.modseq + 1
-	m.quietly(len(cs.put), func() { lost, err = m.renameFlags(cs) })
-	if len(cs.put) == 0 {
-		return modified, lost, err
-	}
-	if serr := m.s.group.SyncDir(m.path("cur")); serr != nil {
-		m.spend(nil, serr)
-		return modified, nil, errors.Join(err, serr)
-	}
-	m.ownCurChange()
-	return modified, lost, errors.Join(err, m.commit(cs))
-}
-
 // seek gives the entry of uid, looking from *i on.
 func (m *Mailbox) seek(i *int, uid UID) *entry {
 	ents := m.cols.ents
@@ -202,40 +132,6 @@ func (m *Mailbox) seek(i *int, uid UID) *entry {
 		return &ents[*i]
 	}
 	return nil
-}
-
-// renameFlags renames the messages of cs.put to what their flags are now; those that
-// could not be are taken out of it. Those that were not found are listed: a race lost
-// against another program.
-func (m *Mailbox) renameFlags(cs *changeSet) (lost []UID, err error) {
-	done := cs.put[:0]
-	cur, err := fsx.OpenDir(m.s.fs, m.path("cur"))
-	if err != nil {
-		cs.put = done
-		return nil, err
-	}
-	defer cur.Close()
-	i := 0
-	for k := range cs.put {
-		n := cs.put[k]
-		if e := m.seek(&i, n.uid); err == nil {
-			foreign := m.cols.foreign[n.uid]
-			rerr := cur.Rename(entryName(e, foreign, m.tag, &m.s.hosts), entryName(&n, foreign, m.tag, &m.s.hosts))
-			switch {
-			case rerr == nil:
-				n.modseq = cs.modseq
-				done = append(done, n)
-			case errors.Is(rerr, fs.ErrNotExist):
-				lost = append(lost, n.uid)
-				m.curDirty.Store(true)
-			default:
-				err = rerr
-				m.spend(nil, err)
-			}
-		}
-	}
-	cs.put = done
-	return lost, err
 }
 
 // Expunge removes those of the messages that have the flag Deleted; nil means of all. It

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"kurir/internal/maildir"
@@ -186,5 +187,53 @@ func TestUIDLOfBefore(t *testing.T) {
 	}
 	if got := v.UIDL(2); len(got) != 16 {
 		t.Errorf("UIDL of a message that the file does not list: %q", got)
+	}
+}
+
+// A view's client can work out for itself what its change made of flags only where nobody
+// else changed them since it was told: not even a moment before its own change.
+func TestViewStoreOwn(t *testing.T) {
+	_, a := testAccount(t, nil)
+	ctx := t.Context()
+	m := testBox(t, a, "INBOX")
+	testAppend(t, m, "1", "2", "3", "4")
+	v := testView(t, m)
+	other := func(uid UID, op FlagOp, f Flags) {
+		t.Helper()
+		if _, _, err := m.Store(ctx, []UID{uid}, op, FlagSet{Flags: f}, NoModSeq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want string, uids []UID, f Flags, since ModSeq) {
+		t.Helper()
+		got, err := v.Store(ctx, uids, AddFlags, FlagSet{Flags: f}, since)
+		if s := fmt.Sprint(got.Own, got.ModSeq, got.Modified); err != nil || s != want {
+			t.Errorf("%s %v, want %s", s, err, want)
+		}
+	}
+	told := v.ModSeq()
+	other(2, AddFlags, Flagged)
+	other(3, AddFlags, Seen)
+	expect(fmt.Sprint([]UID{1, 4}, told+3, []UID{}), []UID{1, 2, 3, 4}, Seen, NoModSeq) // 2 has changed twice, 3 is as it was wanted
+	other(4, RemoveFlags, Seen)
+	expect("[] 0 []", []UID{3}, Seen, NoModSeq) // the mailbox's last change is another's
+	expect(fmt.Sprint([]UID{}, 0, []UID{1, 4}), []UID{1, 4}, Draft, told)
+	d, err := v.Refresh(ctx, true)
+	if got := fmt.Sprint(seqs(d.Changed)); err != nil || got != "[1 2 3 4]" {
+		t.Error(got, err)
+	}
+	expect(fmt.Sprint([]UID{2, 4}, v.ModSeq()+1, []UID{}), []UID{2, 4}, Draft, v.ModSeq())
+
+	// What another program did is seen first.
+	if _, err := v.Refresh(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	file := fileOf(t, m, 1)
+	base, _, _ := strings.Cut(file, ":2,")
+	move(t, file, base+":2,F")
+	m.curDirty.Store(true)
+	expect(fmt.Sprint([]UID{}, v.ModSeq()+2, []UID{}), []UID{1}, Draft, NoModSeq)
+	if d, err = v.Refresh(ctx, true); err != nil || len(d.Changed) != 1 || d.Changed[0].Flags != Flagged|Draft {
+		t.Errorf("%+v %v", d, err)
 	}
 }
