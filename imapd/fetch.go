@@ -82,7 +82,11 @@ func (s *session) fetch(c *command) error {
 	if f.parsed {
 		size = parsedChunk
 	}
-	if err := s.eachChunk(spans, size, f.chunk); err != nil {
+	err = s.eachChunk(spans, size, f.chunk)
+	if err != nil || f.lost { // \Seen may have been set where no response has said so
+		s.own = ownChange{}
+	}
+	if err != nil {
 		return err
 	}
 	if f.undecoded {
@@ -154,7 +158,7 @@ func (f *fetcher) markSeen(spans []span, uid bool) error {
 	if err := f.update(false, uid); err != nil {
 		return err
 	}
-	_, at, err := f.mailbox.Store(f.ctx, uids, store.AddFlags, store.FlagSet{Flags: store.Seen}, store.NoModSeq)
+	done, err := f.view.Store(f.ctx, uids, store.AddFlags, store.FlagSet{Flags: store.Seen}, store.NoModSeq)
 	if errors.Is(err, store.ErrDiskFull) || errors.Is(err, store.ErrUnavailable) { // mail can be read all the same
 		f.log.Error("messages not marked as seen", "mailbox", f.mailbox.Name(), "error", err)
 		return nil
@@ -162,7 +166,7 @@ func (f *fetcher) markSeen(spans []span, uid bool) error {
 	if err != nil {
 		return err
 	}
-	f.own = ownChange{at: at, uids: uids}
+	f.own = ownChange{at: done.ModSeq, uids: done.Own}
 	return nil
 }
 

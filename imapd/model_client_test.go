@@ -216,9 +216,10 @@ func (c *modelClient) end(m *modelCommand, tagged *wireResponse) {
 	if m.done != nil {
 		m.done(tagged)
 	}
-	if m.high != 0 {
+	switch {
+	case m.high != 0:
 		c.highest = m.high
-	} else {
+	case c.qresync || !m.holdsExpunge(): // else nobody has said whether messages are gone by then
 		c.highest = max(c.highest, m.told)
 	}
 	c.head = nil

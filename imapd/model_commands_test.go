@@ -179,11 +179,9 @@ func (s *modelStore) start(m *modelCommand, tagged *wireResponse) {
 	if s.conditional && m.want == "OK" {
 		c.condstore = true
 	}
+	s.assume(m, at, tagged)
 	if !c.w.exact {
 		m.want = ""
-		for _, i := range at { // what others did at the same time is not known
-			c.slots[i].known = c.slots[i].known && !m.silent
-		}
 		return
 	}
 	live, some := c.liveAt(at)
@@ -206,6 +204,34 @@ func (s *modelStore) start(m *modelCommand, tagged *wireResponse) {
 	}
 }
 
+// assume has the client believe, before it looks at the answer, that its silent change was
+// made: it hears of it only where others changed a message too (RFC 9051 section 6.4.6).
+func (s *modelStore) assume(m *modelCommand, at []int, tagged *wireResponse) {
+	if !m.silent || tagged.name == "BAD" || s.c.readOnly {
+		return
+	}
+	var modified []uint32
+	if code, arg, _ := strings.Cut(tagged.code, " "); code == "MODIFIED" {
+		modified = s.c.numbersOf(arg)
+	}
+	for i := range s.c.slots {
+		slot, n := &s.c.slots[i], uint32(i+1)
+		if m.uid() {
+			n = s.c.uidAt(i)
+		}
+		_, in := slices.BinarySearch(at, i)
+		switch {
+		case n == 0: // it may be in the set or not
+			slot.known = false
+		case !in || slices.Contains(modified, n):
+		case tagged.name != "OK":
+			slot.known = false
+		case slot.known || s.op == "":
+			slot.flags, slot.known = s.apply(slot.flags), true
+		}
+	}
+}
+
 func (s *modelStore) claims(m *modelCommand, n int, items map[string]wireValue) bool {
 	_, flags := items["FLAGS"]
 	_, modseq := items["MODSEQ"]
@@ -213,11 +239,11 @@ func (s *modelStore) claims(m *modelCommand, n int, items map[string]wireValue) 
 		return flags != m.silent || modseq
 	}
 	uid := s.c.shadow[n-1]
-	if !slices.Contains(s.live, uid) || s.told[uid] || flags == m.silent || s.c.condstore && !modseq {
+	if !slices.Contains(s.live, uid) || s.told[uid] || flags && m.silent && !modseq || !flags && !m.silent || s.c.condstore && !modseq {
 		return false
 	}
 	s.told[uid] = true
-	return true
+	return flags != m.silent // else it is news of another's change as well
 }
 
 func (s *modelStore) done(m *modelCommand, tagged *wireResponse) {
@@ -252,11 +278,6 @@ func (s *modelStore) done(m *modelCommand, tagged *wireResponse) {
 		}
 		if m.silent && changed {
 			slot.version = own
-		}
-		if m.silent && slot.known {
-			slot.flags = s.apply(slot.flags)
-		} else if m.silent && s.op == "" {
-			slot.flags, slot.known = s.apply(""), true
 		}
 		if slot.known && slot.flags != v.flags() {
 			c.fail("UID %d: the client has to think (%s), there is (%s)", uid, slot.flags, v.flags())

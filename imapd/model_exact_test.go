@@ -26,7 +26,8 @@ func (c *modelClient) checkVersion(n int, flags string, hasFlags bool, modseq ui
 		if hasFlags && v.flags != flags || modseq != 0 && v.modseq != 0 && v.modseq != modseq {
 			continue
 		}
-		if own, ok := c.head.own[m.uid]; ok && own == i && c.head.silent && hasFlags {
+		// One's own silent change is told only along with another's (RFC 9051 section 6.4.6).
+		if own, ok := c.head.own[m.uid]; ok && own == i && c.head.silent && hasFlags && s.version == i-1 {
 			echo = i
 			continue
 		}

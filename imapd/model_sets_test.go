@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -110,6 +111,9 @@ func (c *modelClient) covers(s modelSet, n uint32) bool {
 	last := uint32(len(c.slots))
 	if s.uid && last > 0 {
 		last = c.uidAt(int(last) - 1)
+		if last == 0 && !c.w.exact { // one that just came: its UID is above all that are known
+			last = math.MaxUint32
+		}
 	}
 	for _, r := range s.ranges {
 		open := r[0] == 0 || r[1] == 0

@@ -39,19 +39,16 @@ func (s *session) store(c *command) error {
 	if len(spans) == 0 {
 		return nil
 	}
-	// What others changed is told first, so that of the messages in the set only the
-	// own change is left to tell, or, if it is to be silent, to drop.
-	if err := s.update(false, c.uid); err != nil {
-		return err
-	}
-	told := s.view.ModSeq()
 	uids := spanUIDs(s.view.UIDs(), spans)
-	modified, at, err := s.mailbox.Store(s.ctx, uids, storeOps[r.Op], flags, r.unchanged)
+	done, err := s.view.Store(s.ctx, uids, storeOps[r.Op], flags, r.unchanged)
 	if err != nil {
 		return err
 	}
-	if at > told { // else nothing changed
-		s.own = ownChange{at: at, uids: uids}
+	// Of a message that somebody else changed too, the client is told the flags even if the
+	// change is silent: it could not work them out.
+	s.own = ownChange{at: done.ModSeq, uids: done.Own}
+	if !r.Silent {
+		s.own.uids = uids // tellStored tells all
 	}
 	if r.Silent && !s.condstore {
 		return nil
@@ -60,11 +57,11 @@ func (s *session) store(c *command) error {
 		return err
 	}
 	lost := s.lostTo(r, uids)
-	s.tellStored(spans, union(modified, lost), r, c.uid)
+	s.tellStored(spans, union(done.Modified, lost), r, c.uid)
 	if c.uid { // UIDs that are gone are passed over
 		lost = nil
 	}
-	if modified = union(modified, lost); len(modified) > 0 {
+	if modified := union(done.Modified, lost); len(modified) > 0 {
 		c.code = s.modifiedCode(modified, c.uid)
 	}
 	if len(lost) > 0 {
