@@ -83,10 +83,8 @@ func (s *session) fetch(c *command) error {
 		size = parsedChunk
 	}
 	err = s.eachChunk(spans, size, f.chunk)
-	if err != nil || f.lost { // \Seen may have been set where no response has said so
-		s.own = ownChange{}
-	}
 	if err != nil {
+		s.own = ownChange{} // \Seen was set where no response has said so
 		return err
 	}
 	if f.undecoded {
@@ -198,7 +196,7 @@ func (f *fetcher) chunk(infos []store.Info) (err error) {
 	if f.parsed {
 		return f.view.Structures(f.ctx, f.uids, func(i int, p *message.Part) error {
 			if p == nil {
-				f.lost = true
+				f.missed(infos[i].UID)
 				return nil
 			}
 			return f.one(i, &fetched{Info: infos[i], part: p})
@@ -221,13 +219,21 @@ func (f *fetcher) one(i int, m *fetched) error {
 	}
 	err := f.load(m)
 	if errors.Is(err, store.ErrExpunged) {
-		f.lost = true
+		f.missed(m.UID)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	return f.message(m)
+}
+
+// missed notes that no response tells of a message, not that \Seen was set either.
+func (f *fetcher) missed(uid store.UID) {
+	f.lost = true
+	if i, ok := slices.BinarySearch(f.own.uids, uid); ok {
+		f.own.uids = slices.Delete(f.own.uids, i, i+1)
+	}
 }
 
 // message sends the response for one message.

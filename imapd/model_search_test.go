@@ -160,15 +160,14 @@ func (s *modelSearch) start(m *modelCommand, tagged *wireResponse) {
 }
 
 // save is the saved result (RFC 5182 section 2.4); it is not known if some of what was
-// searched is gone and the rest depends on it.
+// searched is gone: that may be in it or not.
 func (c *modelClient) save(s *modelSearch) {
-	c.saved, c.hasSaved = slices.Clone(s.wantUIDs), true
+	c.saved, c.hasSaved = slices.Clone(s.wantUIDs), len(s.gone) == 0
 	onlyEnds := !s.has("ALL") && !s.has("COUNT") && (s.has("MIN") || s.has("MAX"))
 	if !onlyEnds || len(c.saved) == 0 {
 		return
 	}
 	first, last := c.saved[0], c.saved[len(c.saved)-1]
-	c.hasSaved = len(s.gone) == 0
 	switch {
 	case !s.has("MAX"):
 		c.saved = []uint32{first}
