@@ -43,8 +43,7 @@ func (f *fetcher) binary(m *fetched, it *fetchItem) error {
 	}
 	from := min(seen.from, seen.n)
 	n := min(seen.to, seen.n) - from
-	b := appendNumber(append(f.out.buf(), seen.open()...), n)
-	f.out.set(append(b, "}\r\n"...))
+	f.out.set(appendOpening(f.out.buf(), seen.open(), n))
 	r = decoded(m, it)
 	if _, err := io.CopyN(io.Discard, r, from); err != nil {
 		return f.broken(err)

@@ -87,9 +87,7 @@ func slice(s *store.Section, p *imap.SectionPartial) *store.Section {
 // literal streams a section. If the file fails on the way the connection must end: the
 // length is announced (and a literal of another length would be worse than none).
 func (f *fetcher) literal(s *store.Section, open string) error {
-	b := append(f.out.buf(), open...)
-	b = appendNumber(b, s.Size())
-	f.out.set(append(b, "}\r\n"...))
+	f.out.set(appendOpening(f.out.buf(), open, s.Size()))
 	var w io.Writer = &f.out
 	if open == "{" {
 		w = nulWriter{w}

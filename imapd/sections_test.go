@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,7 +34,11 @@ func (s *server) raw(t *testing.T, user string) *rawClient {
 	return c
 }
 
-// response reads one response: its text, with "{}" for each literal, and the literals.
+// emptySection is how a section of no octets is sent.
+var emptySection = regexp.MustCompile(`(\]|>|RFC822[.A-Z]*) ""`)
+
+// response reads one response: its text, with "{}" for each literal, and the literals. An
+// empty section counts as a literal of no octets.
 func (c *rawClient) response() (text string, literals [][]byte) {
 	c.t.Helper()
 	for {
@@ -42,6 +47,10 @@ func (c *rawClient) response() (text string, literals [][]byte) {
 			c.t.Fatalf("after %q: %v", text, err)
 		}
 		line = strings.TrimSuffix(line, "\r\n")
+		for range emptySection.FindAllString(line, -1) {
+			literals = append(literals, nil)
+		}
+		line = emptySection.ReplaceAllString(line, "$1 {}")
 		i := strings.LastIndexByte(line, '{')
 		if i < 0 || !strings.HasSuffix(line, "}") {
 			return text + line, literals

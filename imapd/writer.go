@@ -125,9 +125,7 @@ func appendString(b []byte, s string, utf8ok bool) []byte {
 
 // appendLiteral appends s as a literal. A NUL, which no literal may hold, becomes 0x80.
 func appendLiteral[T string | []byte](b []byte, s T) []byte {
-	b = append(b, '{')
-	b = appendNumber(b, len(s))
-	b = append(b, "}\r\n"...)
+	b = appendOpening(b, "{", int64(len(s)))
 	n := len(b)
 	b = append(b, s...)
 	for i := bytes.IndexByte(b[n:], 0); i >= 0; i = bytes.IndexByte(b[n:], 0) {
@@ -135,6 +133,16 @@ func appendLiteral[T string | []byte](b []byte, s T) []byte {
 		b[n-1] = 0x80
 	}
 	return b
+}
+
+// appendOpening announces a literal of n octets; open is "{" or "~{". In place of one of none
+// it appends an empty quoted string: Apple's Mail, from iOS 18.2 on, reads nothing of what is
+// behind {0} before more comes, and may wait for that for minutes.
+func appendOpening(b []byte, open string, n int64) []byte {
+	if n == 0 {
+		return append(b, `""`...)
+	}
+	return append(appendNumber(append(b, open...), n), "}\r\n"...)
 }
 
 // appendNString appends NIL for "", else a string.
