@@ -13,6 +13,9 @@ var errReadOnly = no(imap.ResponseCodeCannot, "Mailbox was opened for reading on
 // resolve gives the messages of the view that a set names: sequence numbers, or UIDs after
 // a UID command, and the saved result.
 func (s *session) resolve(c *command, m messageSet) (spans []span, err error) {
+	if err := s.view.Load(); err != nil {
+		return nil, err
+	}
 	if c.uid {
 		spans = m.uidSpans(s.view.UIDs())
 	} else if spans, err = m.seqSpans(s.view.Count()); err != nil {

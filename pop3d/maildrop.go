@@ -73,10 +73,7 @@ func (d *maildrop) close() {
 
 // whole fails if the store cannot say which messages there are.
 func (d *maildrop) whole() error {
-	if n := len(d.view.UIDs()); n < d.count {
-		return fmt.Errorf("%w: %d of %d messages can be listed", store.ErrUnavailable, n, d.count)
-	}
-	return nil
+	return d.view.Load()
 }
 
 // chunk is how many messages are looked at under one lock.

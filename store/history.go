@@ -146,9 +146,12 @@ func eachRun(data []byte, f func(UIDRange)) error {
 // 3.2.10.1). The ranges ascend and do not touch; nil for known is every UID below UIDNEXT.
 // Where the history does not reach back to since, and within a long answer, UIDs that the
 // mailbox does not have may be listed as well: never one too few. Errors: ErrMailboxGone,
-// ErrClosed, or ctx's.
+// ErrClosed, those of Load, or ctx's.
 func (v *View) Vanished(ctx context.Context, since ModSeq, known []UIDRange) ([]UIDRange, error) {
-	uids := v.UIDs()
+	if err := v.load(); err != nil { // who does not know what is there can't say what is not
+		return nil, err
+	}
+	uids := v.uids
 	if known == nil {
 		known = []UIDRange{{1, maxUID}}
 	}

@@ -107,7 +107,9 @@ func (v *View) headingHas(ctx context.Context, uids []UID, name message.FieldNam
 	if column < 0 {
 		return v.headingsHave(ctx, uids, name, needle)
 	}
-	v.load()
+	if err := v.load(); err != nil {
+		return nil, err
+	}
 	s := foldSearch{v: v, ctx: ctx, column: column, name: name, needle: string(needle)}
 	if s.needle == "" {
 		s.needle = string([]byte{message.Folded})

@@ -83,7 +83,9 @@ func batchEnd(uids []UID) int {
 // eachKept calls f with what is kept of each of the messages uids, nil for those that are
 // gone.
 func (v *View) eachKept(ctx context.Context, kind keptKind, uids []UID, f func(i int, r *record) error) error {
-	v.load()
+	if err := v.load(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if len(uids) == 0 {

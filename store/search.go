@@ -112,6 +112,9 @@ const infoChunk = 512
 // not found by their content.
 // Possible errors: ctx's, ErrUnavailable.
 func (v *View) Search(ctx context.Context, q Query) ([]UID, error) {
+	if err := v.load(); err != nil {
+		return nil, err
+	}
 	c := &compiler{ctx: ctx, v: v}
 	t := c.term(q)
 	if c.err != nil {

@@ -20,6 +20,7 @@ import (
 type View struct {
 	m       *Mailbox
 	lazy    bool  // uids is not loaded yet; count says how many there are
+	guessed bool  // they could not be loaded: uids is as long as count, and no more
 	uids    []UID // shared with the mailbox and other views: never changed
 	count   int
 	uidNext UID
@@ -79,22 +80,31 @@ func (v *View) resolve(uids []UID) {
 }
 
 // load makes sure that the view has its UIDs.
-func (v *View) load() {
-	v.m.state.RLock()
-	lazy := v.lazy
-	v.m.state.RUnlock()
-	if !lazy {
-		return
+func (v *View) load() error {
+	m := v.m
+	m.state.RLock()
+	ready := !v.lazy && !v.guessed
+	m.state.RUnlock()
+	if ready {
+		return nil
 	}
-	v.m.mu.Lock()
-	defer v.m.mu.Unlock()
-	if err := v.m.loadOrRebuild(context.Background()); err != nil {
-		v.m.s.log.Error("loading a mailbox", "account", v.m.a.address, "mailbox", v.m.Name(), "error", err)
-		v.m.state.Lock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.loadOrRebuild(context.Background())
+	m.state.Lock()
+	defer m.state.Unlock()
+	v.guessed = err != nil
+	if err != nil {
 		v.resolve(nil)
-		v.m.state.Unlock()
+		m.s.log.Error("loading a mailbox", "account", m.a.address, "mailbox", m.name, "error", err)
 	}
+	return kindOf(err)
 }
+
+// Load looks up which messages the view has, if that has not been done yet. Without it a
+// view that can't be loaded has UIDs that stand for no message. Errors: ErrUnavailable or
+// ErrDiskFull with its cause.
+func (v *View) Load() error { return v.load() }
 
 // Close gives the view up.
 func (v *View) Close() {
@@ -159,7 +169,7 @@ func (v *View) Seq(uid UID) int {
 
 // Refresh takes in what changed and says what to tell the client. Without expunge no
 // message leaves the view: RFC 9051 section 7.5.1 says when none may. Errors:
-// ErrMailboxGone, ErrClosed.
+// ErrMailboxGone, ErrClosed, or those of Load.
 func (v *View) Refresh(ctx context.Context, expunge bool) (Delta, error) {
 	d := Delta{Exists: -1}
 	m := v.m
@@ -172,7 +182,9 @@ func (v *View) Refresh(ctx context.Context, expunge bool) (Delta, error) {
 	if same {
 		return d, nil
 	}
-	v.load()
+	if err := v.load(); err != nil {
+		return d, err
+	}
 	m.state.RLock()
 	defer m.state.RUnlock()
 	v.pull(&d)
@@ -370,7 +382,9 @@ func (v *View) Open(ctx context.Context, uid UID) (b *Body, err error) {
 // reach calls use with the place of a message's file, and once more with another while
 // that is not there. Errors: ErrExpunged, or ErrUnavailable with its cause.
 func (v *View) reach(ctx context.Context, uid UID, use func(*place) error) error {
-	v.load()
+	if err := v.load(); err != nil {
+		return err
+	}
 	for try := 0; ; try++ {
 		p, ok := v.locate(uid)
 		if !ok {
