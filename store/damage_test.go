@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -50,5 +51,100 @@ func TestViewThatCannotBeLoaded(t *testing.T) {
 		if got := testVanished(t, v, start, UIDRange{1, 6}); got != "[{1 1} {3 4}]" {
 			t.Error(got)
 		}
+	}
+}
+
+// forgetWaiting loses what waits for the index, as a crash does.
+func (ix *index) forgetWaiting() {
+	ix.kept.mu.Lock()
+	defer ix.kept.mu.Unlock()
+	ix.kept.blocks, ix.kept.count, ix.kept.size = nil, 0, 0
+}
+
+// A disk that changes a bit of what is kept, or gives back a row in the place of another,
+// costs a look at the messages and shows no client anything wrong.
+func TestKeptRowsOfAFailingDisk(t *testing.T) {
+	m, v := keptBox(t, 130)
+	ix := m.a.index()
+	checkStructures(t, v, v.UIDs(), nobody)
+	if err := ix.flushKept(); err != nil {
+		t.Fatal(err)
+	}
+	damage := func(query string, args ...any) {
+		t.Helper()
+		if _, err := ix.db.Exec(query, args...); err != nil {
+			t.Fatal(err)
+		}
+		ix.forgetWaiting()
+	}
+	check := func(uids []UID) {
+		t.Helper()
+		checkStructures(t, v, uids, nobody)
+		if err := v.Headings(t.Context(), uids, func(i int, h *message.Heading) error {
+			if s, _ := h.First(message.FieldSubject); s != fmt.Sprintf("=?utf-8?q?n=C3=B6_%d?=", uids[i]) {
+				t.Errorf("UID %d: %q", uids[i], s)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		last := uids[len(uids)-1]
+		if got, err := v.headingHas(t.Context(), uids, message.FieldSubject, message.Fold(nil, fmt.Appendf(nil, "nö %d", last))); err != nil || !slices.Equal(got, []UID{last}) {
+			t.Errorf("%d: %v %v", last, got, err)
+		}
+	}
+	third := v.UIDs()[127:]
+	for kind := range keptKinds {
+		var good []byte
+		if err := ix.db.QueryRow("SELECT data FROM kept WHERE kind=? AND block=2", kind).Scan(&good); err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 * len(good) {
+			bad := slices.Clone(good)
+			bad[bit/8] ^= 1 << (bit % 8)
+			damage("UPDATE kept SET data=? WHERE kind=? AND block=2", bad, kind)
+			check(third)
+		}
+		damage("UPDATE kept SET data=? WHERE kind=? AND block=2", good, kind)
+	}
+	damage("UPDATE kept SET block = block + 1000; UPDATE kept SET block = 1001 - block WHERE block < 1002; UPDATE kept SET block = 2 WHERE block = 1002")
+	check(v.UIDs())
+}
+
+// A bit of the history that changed shortens no answer.
+func TestHistoryOfAFailingDisk(t *testing.T) {
+	_, a := testAccount(t, nil)
+	m := testBox(t, a, "INBOX")
+	var texts []string
+	for i := range 30 {
+		texts = append(texts, fmt.Sprint(i))
+	}
+	testAppend(t, m, texts...)
+	start := m.count.modseq
+	at := testRemove(t, m, 3, 9, 10, 11, 20)
+	v := testView(t, m)
+	db := a.index().db
+	var good []byte
+	if err := db.QueryRow("SELECT uids FROM expunged").Scan(&good); err != nil {
+		t.Fatal(err)
+	}
+	horizon := m.horizon
+	for bit := range 8 * len(good) {
+		bad := slices.Clone(good)
+		bad[bit/8] ^= 1 << (bit % 8)
+		if _, err := db.Exec("UPDATE expunged SET uids=?", bad); err != nil {
+			t.Fatal(err)
+		}
+		m.horizon = horizon
+		if got := testVanished(t, v, start, UIDRange{1, 30}); got != "[{3 3} {9 11} {20 20}]" {
+			t.Fatalf("bit %d: %s", bit, got)
+		}
+	}
+	m.horizon = horizon
+	if _, err := db.Exec("UPDATE expunged SET uids=?, modseq=?", good, at+5); err != nil {
+		t.Fatal(err)
+	}
+	if got := testVanished(t, v, start, UIDRange{1, 30}); got != "[{3 3} {9 11} {20 20}]" || m.horizon == horizon {
+		t.Errorf("a row of another change: %s, horizon %d", got, m.horizon)
 	}
 }

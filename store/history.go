@@ -49,7 +49,7 @@ func (m *Mailbox) record(tx *sql.Tx, r *indexRow, cs *changeSet) error {
 		}
 		h.counted = true
 	}
-	packed := appendRuns(nil, cs.del)
+	packed := seal(appendRuns(nil, cs.del), r.key, int64(cs.modseq))
 	if _, err := tx.Exec("INSERT OR REPLACE INTO expunged (mailbox, modseq, uids) VALUES (?,?,?)", r.key, cs.modseq, packed); err != nil {
 		return err
 	}
@@ -195,17 +195,22 @@ func (m *Mailbox) expungedSince(ctx context.Context, since ModSeq, gone *rangeSe
 
 // expunged calls f with the packed UIDs of each change after since.
 func (ix *index) expunged(ctx context.Context, key int64, since ModSeq, f func(data []byte) error) error {
-	rows, err := ix.db.QueryContext(ctx, "SELECT uids FROM expunged WHERE mailbox=? AND modseq>?", key, since)
+	rows, err := ix.db.QueryContext(ctx, "SELECT modseq, uids FROM expunged WHERE mailbox=? AND modseq>?", key, since)
 	if err != nil {
 		return ix.note(err)
 	}
 	defer rows.Close()
+	var modseq int64
 	var data sql.RawBytes
 	for rows.Next() {
-		if err := rows.Scan(&data); err != nil {
+		if err := rows.Scan(&modseq, &data); err != nil {
 			return err
 		}
-		if err := f(data); err != nil {
+		packed, ok := unseal(data, key, modseq)
+		if !ok {
+			return errHistory
+		}
+		if err := f(packed); err != nil {
 			return err
 		}
 	}

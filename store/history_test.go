@@ -272,7 +272,7 @@ func TestVanishedWithoutHistory(t *testing.T) {
 
 // The oldest changes are forgotten, and the horizon says so, also after a restart.
 func TestHistoryIsPruned(t *testing.T) {
-	for _, b := range []historyBound{{rows: 4, bytes: 1 << 20}, {rows: 1000, bytes: 9}, {rows: 1000, bytes: 0}} {
+	for _, b := range []historyBound{{rows: 4, bytes: 1 << 20}, {rows: 1000, bytes: 9 * (1 + sealSize)}, {rows: 1000, bytes: 0}} {
 		s, a := testAccount(t, nil)
 		s.history = b
 		m := testBox(t, a, "INBOX")
@@ -353,7 +353,7 @@ func TestVanishedMillion(t *testing.T) {
 				uids = append(uids, u)
 			}
 			at++
-			if _, err := tx.Exec("INSERT INTO expunged VALUES (?,?,?)", m.key, at, appendRuns(nil, uids)); err != nil {
+			if _, err := tx.Exec("INSERT INTO expunged VALUES (?,?,?)", m.key, at, seal(appendRuns(nil, uids), m.key, int64(at))); err != nil {
 				return err
 			}
 		}

@@ -272,6 +272,7 @@ func (w *keptWriter) kind(key blockKey, kind keptKind, b *keptBlock, news uint64
 	if len(w.buf) == 0 {
 		_, err = w.del.Exec(key.mailbox, kind, key.block)
 	} else {
+		w.buf = seal(w.buf, key.mailbox, int64(kind), int64(key.block))
 		_, err = w.put.Exec(key.mailbox, kind, key.block, w.buf)
 	}
 	return err
@@ -280,12 +281,13 @@ func (w *keptWriter) kind(key blockKey, kind keptKind, b *keptBlock, news uint64
 func (k blockKey) uid(place int) UID { return k.block*blockSize + UID(place) }
 
 func (w *keptWriter) read(key blockKey, kind keptKind) (string, error) {
-	var data string
+	var data []byte
 	err := w.get.QueryRow(key.mailbox, kind, key.block).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	return data, err
+	data, _ = unseal(data, key.mailbox, int64(kind), int64(key.block))
+	return string(data), err
 }
 
 // apart writes what is too large for a row. Folds are not: the heading has it all.
@@ -293,7 +295,8 @@ func (w *keptWriter) apart(key blockKey, kind keptKind, place int, r *record) er
 	if kind == keptFolds {
 		return nil
 	}
-	_, err := w.putLarge.Exec(key.mailbox, kind, key.uid(place), []byte(r[0]))
+	data := append(make([]byte, 0, len(r[0])+sealSize), r[0]...)
+	_, err := w.putLarge.Exec(key.mailbox, kind, key.uid(place), seal(data, key.mailbox, int64(kind), int64(key.uid(place))))
 	return err
 }
 
@@ -309,7 +312,8 @@ func dropKept(tx *sql.Tx, mailbox int64, block UID) error {
 	return err
 }
 
-// keptRows calls f with the rows of a kind from one block to another, both included.
+// keptRows calls f with the rows of a kind from one block to another, both included; not
+// with those that are damaged.
 func (ix *index) keptRows(ctx context.Context, mailbox int64, kind keptKind, from, to UID, f func(block UID, data string)) error {
 	if mailbox == 0 {
 		return nil
@@ -325,17 +329,20 @@ func (ix *index) keptRows(ctx context.Context, mailbox int64, kind keptKind, fro
 		if err := rows.Scan(&block, &data); err != nil {
 			return err
 		}
-		f(block, string(data))
+		if whole, ok := unseal(data, mailbox, int64(kind), int64(block)); ok {
+			f(block, string(whole))
+		}
 	}
 	return ix.note(rows.Err())
 }
 
-// largeText reads what is kept of a message apart; "" if nothing is.
+// largeText reads what is kept of a message apart; "" if nothing is, or it is damaged.
 func (ix *index) largeText(ctx context.Context, mailbox int64, kind keptKind, uid UID) (string, error) {
-	var data string
+	var data []byte
 	err := ix.db.QueryRowContext(ctx, "SELECT data FROM large WHERE mailbox=? AND kind=? AND uid=?", mailbox, kind, uid).Scan(&data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	return data, ix.note(err)
+	data, _ = unseal(data, mailbox, int64(kind), int64(uid))
+	return string(data), ix.note(err)
 }
