@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 
@@ -146,5 +147,88 @@ func TestHistoryOfAFailingDisk(t *testing.T) {
 	}
 	if got := testVanished(t, v, start, UIDRange{1, 30}); got != "[{3 3} {9 11} {20 20}]" || m.horizon == horizon {
 		t.Errorf("a row of another change: %s, horizon %d", got, m.horizon)
+	}
+}
+
+// openOther makes a second account.
+func openOther(t *testing.T, s *Store) *Account {
+	t.Helper()
+	if err := s.CreateAccount(t.Context(), "other@example.org"); err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Account(t.Context(), "other@example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+// Another account's index, copied over one in use or into the place of one whose
+// write-ahead log was left by a crash: neither has anything to say of the other's messages.
+func TestIndexOfAnotherAccount(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		s, a := testAccount(t, nil)
+		other := openOther(t, s)
+		const n = 3000
+		for _, acc := range []*Account{a, other} {
+			m := testBox(t, acc, "INBOX")
+			var texts []string
+			for i := range n {
+				texts = append(texts, fmt.Sprintf("Subject: %s %d\r\n\r\n", acc.address, i+1))
+			}
+			testAppend(t, m, texts...)
+			v := testView(t, m)
+			if err := v.Structures(t.Context(), v.UIDs(), func(int, *message.Part) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(acc.index().flushKept(), acc.index().checkpoint()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := a.index().path
+		data, err := os.ReadFile(other.index().path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if running {
+			err = os.WriteFile(path, data, 0o600)
+		} else {
+			testRemove(t, testBox(t, a, "INBOX"), n)
+			var wal []byte
+			if wal, err = os.ReadFile(path + "-wal"); err != nil || len(wal) == 0 {
+				t.Fatal("no write-ahead log:", err)
+			}
+			_, a = reopened(t, s, false, func(path string) {
+				err = errors.Join(os.WriteFile(path, data, 0o600), os.WriteFile(path+"-wal", wal, 0o600))
+				os.Remove(path + "-shm")
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			m := testBox(t, a, "INBOX")
+			v := testView(t, m)
+			if err := v.Load(); err != nil {
+				continue // and the index is made anew
+			}
+			uids := v.UIDs()
+			if len(uids) < n-4 {
+				t.Fatalf("%d messages", len(uids))
+			}
+			if err := v.Structures(t.Context(), uids, func(i int, p *message.Part) error {
+				if want := fmt.Sprint(testAddress, " ", uids[i]); p == nil || p.Envelope.Subject != want {
+					t.Fatalf("running %v: UID %d: %+v", running, uids[i], p)
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			if _, err := m.Remove(t.Context(), uids[:1]); err == nil && running {
+				t.Error("a change went into another's index")
+			}
+			running = false
+		}
 	}
 }

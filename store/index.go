@@ -86,11 +86,21 @@ CREATE TABLE large (
 ) STRICT, WITHOUT ROWID;
 `
 
+// keySchema has the keys of mailboxes begin at a number of this index's own: no row of
+// another account's index is taken for one of this, should a copy, or a write-ahead log
+// that was left over, bring it here.
+const keySchema = "INSERT INTO sqlite_sequence (name, seq) VALUES ('mailbox', random() & 0x3fffffffffffffff);"
+
 // indexSteps bring an index of an older version to the next one: that of version v is at v.
-// They drop no more than what the next one holds in another form, so that clients notice
-// nothing.
+// They drop no more than what the next one holds in another form, so that clients load
+// nothing again. Version 1 could lose a part of its history without a word.
 var indexSteps = [indexVersion]string{
-	1: "DROP TABLE structure;" + keptSchema,
+	1: "DROP TABLE structure;" + keptSchema + `
+DELETE FROM expunged;
+UPDATE mailbox SET horizon = max(horizon, modseq);
+DELETE FROM sqlite_sequence WHERE name = 'mailbox';` + keySchema + `
+UPDATE block SET mailbox = mailbox + (SELECT seq FROM sqlite_sequence WHERE name = 'mailbox');
+UPDATE mailbox SET key = key + (SELECT seq FROM sqlite_sequence WHERE name = 'mailbox');`,
 }
 
 // openIndex opens the index at path. One that is missing, damaged or of another version
@@ -153,7 +163,7 @@ func (ix *index) prepare() error {
 		return fmt.Errorf("index of version %d", v)
 	}
 	if v < indexVersion {
-		script := indexSchema
+		script := indexSchema + keySchema
 		if v > 0 {
 			script = strings.Join(indexSteps[v:], "")
 		}
@@ -215,6 +225,9 @@ func (ix *index) commit(f func(tx *sql.Tx) error) error {
 // note remembers whether an error says that the file is damaged: see lost.
 func (ix *index) note(err error) error {
 	var e *sqlite.Error
+	if errors.Is(err, errNoRow) {
+		ix.damaged.Store(true)
+	}
 	if errors.As(err, &e) {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
@@ -257,6 +270,10 @@ func (ix *index) row(id string) (*indexRow, error) {
 	return &r, err
 }
 
+// errNoRow says that the index does not have the row of a mailbox that it was read from or
+// written to before: it is another one.
+var errNoRow = errors.New("the index does not know the mailbox any more")
+
 // putRow writes the row of a mailbox and sets its key, if it had none.
 func putRow(tx *sql.Tx, id string, r *indexRow) error {
 	if r.key == 0 {
@@ -270,11 +287,17 @@ func putRow(tx *sql.Tx, id string, r *indexRow) error {
 		r.key, err = res.LastInsertId()
 		return err
 	}
-	_, err := tx.Exec(`UPDATE mailbox SET uidvalidity=?, generation=?, uidnext=?, modseq=?, horizon=?, messages=?, unseen=?, deleted=?,
+	res, err := tx.Exec(`UPDATE mailbox SET uidvalidity=?, generation=?, uidnext=?, modseq=?, horizon=?, messages=?, unseen=?, deleted=?,
 		firstunseen=?, firstunseenuid=?, size=?, newtime=?, curtime=? WHERE key=?`,
 		r.uidValidity, r.generation, r.uidNext, r.modseq, r.horizon, r.messages, r.unseen, r.deleted,
 		r.firstUnseen, r.firstUnseenUID, r.size, r.newTime, r.curTime, r.key)
-	return err
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); n != 1 {
+		return errors.Join(errNoRow, err)
+	}
+	return nil
 }
 
 // dropMailbox forgets a mailbox, or with keepRow all of it but its row.

@@ -166,7 +166,18 @@ func (ix *index) flushKept() error {
 			return err
 		}
 		defer w.close()
+		there := map[int64]bool{} // not deleted meanwhile
 		for _, key := range keys {
+			ok, asked := there[key.mailbox]
+			if !asked {
+				if err := tx.QueryRow("SELECT count(*) FROM mailbox WHERE key=?", key.mailbox).Scan(&ok); err != nil {
+					return err
+				}
+				there[key.mailbox] = ok
+			}
+			if !ok {
+				continue
+			}
 			if err := w.block(key, todo[key]); err != nil {
 				return err
 			}
