@@ -222,9 +222,27 @@ func (m *Mailbox) remove(uids []UID) (gone []UID, lost bool, err error) {
 	m.ownCurChange()
 	m.a.addUse(-bytes, -int64(len(cs.del)))
 	if cerr := m.commit(cs); cerr != nil {
-		return nil, false, errors.Join(err, cerr)
+		return nil, false, errors.Join(err, cerr, m.exhume(cs))
 	}
 	return cs.del, lost, err
+}
+
+// exhume puts messages back whose expunge could not be made known.
+func (m *Mailbox) exhume(cs *changeSet) error {
+	cur := m.path("cur")
+	i := 0
+	for _, uid := range cs.del {
+		e := m.seek(&i, uid)
+		err := m.s.fs.RenameNoReplace(cs.graves[uid], filepath.Join(cur, m.cols.name(e, m.tag, &m.s.hosts)))
+		if errors.Is(err, fs.ErrNotExist) { // there was no room for it in expunged/
+			continue
+		}
+		if err != nil {
+			return err // the next scan sees what is there
+		}
+		m.a.addUse(int64(e.stored), 1)
+	}
+	return m.s.group.SyncDir(cur)
 }
 
 // bury moves a file to expunged/, or removes it where there is no room for that.

@@ -237,8 +237,8 @@ func (t *transfer) move(ents []*entry) error {
 	return errors.Join(failed, t.commitMove(from, cur))
 }
 
-// moveBack undoes the renames of a move whose destination could not be made durable: a
-// later sync of the source alone would lose the messages.
+// moveBack undoes the renames of a move that could not be made known, or whose destination
+// could not be made durable: a later sync of the source alone would lose the messages.
 func (t *transfer) moveBack(from, cur string) (err error) {
 	s := t.src.s
 	for i, path := range t.made {
@@ -273,6 +273,7 @@ func (t *transfer) commitMove(from, cur string) error {
 		ms, css = append(ms, t.src), append(css, t.out)
 	}
 	if err := commitAll(ms, css); err != nil {
+		err = errors.Join(err, t.moveBack(from, cur))
 		t.res.Source, t.res.Dest = nil, nil
 		return err
 	}

@@ -55,6 +55,63 @@ func TestViewThatCannotBeLoaded(t *testing.T) {
 	}
 }
 
+// A change that the index does not take has not happened: the messages are read as before,
+// nobody is told that any is gone, and the change can be made once there is room.
+func TestIndexIsFull(t *testing.T) {
+	_, a := testAccount(t, nil)
+	m, x := testBox(t, a, "INBOX"), testBox(t, a, "Archive")
+	uids := testAppend(t, m, "Subject: 1\r\n\r\n", "Subject: 2\r\n\r\n", "Subject: 3\r\n\r\n", "Subject: 4\r\n\r\n")
+	v := testView(t, m)
+	db := a.index().db
+	changes := map[string]func() error{
+		"STORE": func() error {
+			_, _, err := m.Store(t.Context(), uids[:2], AddFlags, FlagSet{Flags: Seen}, NoModSeq)
+			return err
+		},
+		"EXPUNGE": func() error { _, err := m.Remove(t.Context(), uids[2:3]); return err },
+		"MOVE":    func() error { _, err := m.Move(t.Context(), uids[3:], x); return err },
+		"MOVE within": func() error {
+			_, err := m.Move(t.Context(), uids[1:2], m)
+			return err
+		},
+	}
+	for name, change := range changes {
+		if _, err := db.Exec("CREATE TRIGGER full BEFORE UPDATE ON mailbox BEGIN SELECT RAISE(ABORT, 'disk'); END"); err != nil {
+			t.Fatal(err)
+		}
+		if err := change(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		for i, uid := range uids {
+			b, err := v.Open(t.Context(), uid)
+			if err != nil {
+				t.Fatalf("%s: UID %d can't be read: %v", name, uid, err)
+			}
+			b.Close()
+			if got, ok := v.Info(i + 1); !ok || got.Flags != 0 {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+		if _, err := db.Exec("DROP TRIGGER full"); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := v.Refresh(t.Context(), true); err != nil || len(d.Expunged)+len(d.Changed) > 0 || d.Exists >= 0 {
+			t.Errorf("%s: %+v %v", name, d, err)
+		}
+	}
+	for _, name := range []string{"STORE", "EXPUNGE", "MOVE"} {
+		if err := changes[name](); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if d, err := v.Refresh(t.Context(), true); err != nil || len(d.Expunged) != 2 || len(d.Changed) != 2 {
+		t.Errorf("%+v %v", d, err)
+	}
+	if st, err := x.Status(t.Context()); err != nil || st.Messages != 1 {
+		t.Errorf("%+v %v", st, err)
+	}
+}
+
 // forgetWaiting loses what waits for the index, as a crash does.
 func (ix *index) forgetWaiting() {
 	ix.kept.mu.Lock()

@@ -108,10 +108,29 @@ func (m *Mailbox) storeFlags(uids []UID, s *storing) (lost []UID, err error) {
 	m.ownCurChange()
 	own := m.unchanged(cs, s.known)
 	if cerr := m.commit(cs); cerr != nil {
+		m.quietly(len(cs.put), func() { m.takeBack(cs) })
 		return lost, errors.Join(err, cerr)
 	}
 	s.ModSeq, s.Own = cs.modseq, own // what an earlier try changed counts as told to nobody
 	return lost, err
+}
+
+// takeBack undoes the renames of a change that could not be made known: so its messages are
+// still read where the columns say. What can't be undone the next scan sees.
+func (m *Mailbox) takeBack(cs *changeSet) {
+	cur, err := fsx.OpenDir(m.s.fs, m.path("cur"))
+	if err != nil {
+		return
+	}
+	defer cur.Close()
+	i := 0
+	for k := range cs.put {
+		n := &cs.put[k]
+		e, foreign := m.seek(&i, n.uid), m.cols.foreign[n.uid]
+		if err := cur.RenameNoReplace(entryName(n, foreign, m.tag, &m.s.hosts), entryName(e, foreign, m.tag, &m.s.hosts)); err != nil {
+			return
+		}
+	}
 }
 
 // unchanged lists the messages of cs.put that did not change after since, up to cs.
