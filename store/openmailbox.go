@@ -40,10 +40,14 @@ func (m *Mailbox) start(ctx context.Context) error {
 			err = m.identify(ctx)
 		}
 	}
+	for err == nil && !m.claim() {
+		m.s.log.Warn("the folder is a copy of another mailbox and gets a UIDVALIDITY of its own", "account", m.a.address, "mailbox", m.name)
+		err = m.identify(ctx)
+	}
 	if err != nil {
 		return err
 	}
-	m.id, m.validity, m.tag = m.file.ID, m.file.UIDValidity, m.file.Tag
+	m.validity, m.tag = m.file.UIDValidity, m.file.Tag
 	m.topSeq, _ = m.s.bases.Seq(m.s.bases.Next()) // those made before may have been seen here
 	if err := m.readKeywords(); err != nil {
 		return err
@@ -59,6 +63,30 @@ func (m *Mailbox) start(ctx context.Context) error {
 		return err
 	}
 	return m.trust(ctx, row)
+}
+
+// claim takes the id that kurir-mailbox says; false if another mailbox that is open has it,
+// since a program copied its folder: in the index the two would be one.
+func (m *Mailbox) claim() bool {
+	m.a.mu.Lock()
+	defer m.a.mu.Unlock()
+	for _, o := range m.a.open {
+		if o != m && o.id == m.file.ID && o.inPlace() {
+			return false
+		}
+	}
+	m.id = m.file.ID
+	return true
+}
+
+// inPlace says whether the mailbox still lies where it was opened: not if it was renamed.
+func (m *Mailbox) inPlace() bool {
+	b, err := fsx.ReadFile(m.s.fs, m.path(maildir.MailboxFileName), 64<<10)
+	if err != nil {
+		return false
+	}
+	f, err := maildir.ParseMailboxFile(b)
+	return err == nil && f.ID == m.id
 }
 
 // readUIDLs reads kurir-uidl, which only adopted mailboxes have.
