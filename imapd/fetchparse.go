@@ -76,6 +76,9 @@ func parseFetch(p *parser) (*fetchRequest, error) {
 		p.sp().modifiers(func() {
 			switch p.word("FETCH modifier") {
 			case "CHANGEDSINCE": // RFC 7162 section 3.1.4
+				if r.conditional { // section 7
+					p.fail("CHANGEDSINCE given twice")
+				}
 				r.changedSince = p.sp().modSeq()
 				r.conditional = true
 			case "VANISHED": // RFC 7162 section 3.2.6

@@ -85,7 +85,7 @@ var grammar = []struct {
 		"STATUS INBOX (MESSAGES) x => BAD Too many arguments",
 	}},
 	{"create, create-param", []string{
-		"CREATE a (USE (\\Sent)) => OK Done", "CREATE b () => OK Done", "CREATE c (USE () USE ()) => OK Done",
+		"CREATE a (USE (\\Sent)) => OK Done", "CREATE b () => BAD Empty parentheses", "CREATE b  => OK Done", "CREATE c (USE () USE ()) => OK Done",
 		"CREATE d USE => BAD Missing '('", "CREATE d (USE) => BAD …", "CREATE d (FOO x) => BAD Unknown CREATE parameter", "CREATE d e => BAD …", "CREATE => BAD Missing arguments",
 		"CREATE d (USE (\\Seen)) => NO [USEATTR] …",
 	}},

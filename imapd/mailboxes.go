@@ -34,8 +34,8 @@ func (p *parser) level() (name, sent string) {
 func (s *session) create(c *command) error {
 	name, sent := c.args.sp().level()
 	var use string
-	if c.args.peek() == ' ' {
-		c.args.sp().list(func() {
+	if c.args.peek() == ' ' && len(c.args.rest()) > 1 {
+		c.args.sp().modifiers(func() {
 			if c.args.word("CREATE parameter") != "USE" {
 				c.args.fail("Unknown CREATE parameter")
 			}

@@ -109,6 +109,9 @@ func parseStore(p *parser) (*storeRequest, error) {
 			if p.word("STORE modifier") != "UNCHANGEDSINCE" {
 				p.fail("Unknown STORE modifier")
 			}
+			if r.unchanged != store.NoModSeq { // RFC 7162 section 7
+				p.fail("UNCHANGEDSINCE given twice")
+			}
 			r.unchanged = p.sp().modSeq()
 		})
 		p.sp()
