@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"kurir/internal/fsx/fsxtest"
 	"kurir/internal/message"
 )
 
@@ -203,12 +205,9 @@ func TestKeptLarge(t *testing.T) {
 // An error of the disk ends the walk at its message, behind those before it.
 func TestStructuresUnavailable(t *testing.T) {
 	m, v := keptBox(t, 100)
-	if err := m.s.fs.Remove(m.path("cur", m.cols.name(&m.cols.ents[41], m.tag, &m.s.hosts))); err != nil {
-		t.Fatal(err)
-	}
-	if err := m.s.fs.Mkdir(m.path("cur", m.cols.name(&m.cols.ents[41], m.tag, &m.s.hosts)), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	path, faulty := m.path("cur", m.cols.name(&m.cols.ents[41], m.tag, &m.s.hosts)), fsxtest.NewFaulty(m.s.fs)
+	faulty.Fail(1, func(c fsxtest.Call) bool { return c.Kind == fsxtest.Open && c.Name == path }, fsxtest.Fault{Err: syscall.EIO})
+	m.s.fs = faulty
 	n := 0
 	err := v.Structures(t.Context(), v.UIDs(), func(int, *message.Part) error { n++; return nil })
 	if !errors.Is(err, ErrUnavailable) || n != 41 {
@@ -302,4 +301,46 @@ func TestKeptConcurrent(t *testing.T) {
 		})
 	}
 	checkStructures(t, v, v.UIDs()[:150], nobody)
+}
+
+// What is read ahead is bounded in bytes as well: large messages come a few at a time, out of
+// their files, the index, or what waits for it; each comes once, and in its place.
+func TestKeptBatchesBounded(t *testing.T) {
+	const n, header = 40, 200 << 10
+	_, a := testAccount(t, nil)
+	m := testBox(t, a, "INBOX")
+	texts := make([]string, n)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("Subject: =?utf-8?q?n=C3=B6_%d?=\r\nReferences:%s\r\n\r\n", i+1, strings.Repeat("\r\n <a@b.example>", header/16))
+	}
+	testAppend(t, m, texts...)
+	v := testView(t, m)
+	v.load()
+	for _, from := range []string{"files", "index"} {
+		b := v.readBatch(t.Context(), keptHeading, v.UIDs())
+		size := 0
+		for i := range b.recs {
+			size += b.recs[i].size()
+		}
+		if b.err != nil || len(b.recs) == 0 || len(b.has) != len(b.recs) || size > keptText+64*header {
+			t.Errorf("from %s: %d messages with %d bytes in a batch, %v", from, len(b.recs), size, b.err)
+		}
+		if len(b.recs) == n {
+			t.Errorf("from %s: all in one batch", from)
+		}
+		checkStructures(t, v, v.UIDs(), nobody)
+		if err := m.a.index().flushKept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := 0
+	if err := v.Headings(t.Context(), v.UIDs(), func(i int, h *message.Heading) error {
+		if i != last || h == nil {
+			t.Fatalf("place %d after %d", i, last-1)
+		}
+		last++
+		return nil
+	}); err != nil || last != n {
+		t.Error(last, err)
+	}
 }

@@ -62,8 +62,12 @@ func (v *View) Headings(ctx context.Context, uids []UID, f func(i int, h *messag
 	})
 }
 
-// keptSpan is how many blocks are read at once.
-const keptSpan = 4
+// keptSpan is how many blocks are read at once, and keptText from how many bytes of what is
+// kept a batch ends early: a hostile message has megabytes.
+const (
+	keptSpan = 4
+	keptText = 2 << 20
+)
 
 // keptBatch is what is known of some messages that follow each other in a list.
 type keptBatch struct {
@@ -92,7 +96,15 @@ func (v *View) eachKept(ctx context.Context, kind keptKind, uids []UID, f func(i
 		return nil
 	}
 	if batchEnd(uids) == len(uids) {
-		return v.readBatch(ctx, kind, uids).each(f)
+		for i := 0; i < len(uids); {
+			b := v.readBatch(ctx, kind, uids[i:])
+			b.first = i
+			if err := b.each(f); err != nil {
+				return err
+			}
+			i += len(b.recs)
+		}
+		return nil
 	}
 	batches := make(chan *keptBatch)
 	var wg sync.WaitGroup
@@ -138,12 +150,15 @@ func (v *View) readBatches(ctx context.Context, kind keptKind, uids []UID, out c
 		if b.err != nil {
 			return
 		}
-		i += n
+		i += len(b.recs)
 	}
 }
 
-// readBatch finds what is kept of messages of no more than keptSpan blocks. What is not
-// kept is learnt and kept.
+// cut ends the batch before its i-th message.
+func (b *keptBatch) cut(i int) { b.recs, b.has = b.recs[:i], b.has[:i] }
+
+// readBatch finds what is kept of messages of no more than keptSpan blocks, of all of them
+// unless that is more than keptText, but of one at least. What is not kept is learnt and kept.
 func (v *View) readBatch(ctx context.Context, kind keptKind, uids []UID) *keptBatch {
 	b := &keptBatch{recs: make([]record, len(uids)), has: make([]bool, len(uids))}
 	if b.err = ctx.Err(); b.err != nil {
@@ -155,7 +170,7 @@ func (v *View) readBatch(ctx context.Context, kind keptKind, uids []UID) *keptBa
 	v.m.state.RUnlock()
 	missing := ix.readKept(ctx, key, kind, uids, b)
 	if missing > 0 {
-		v.learnMissing(ctx, ix, key, kind, uids, b)
+		v.learnMissing(ctx, ix, key, kind, uids[:len(b.recs)], b)
 	}
 	return b
 }
@@ -196,9 +211,15 @@ func (ix *index) readKept(ctx context.Context, mailbox int64, kind keptKind, uid
 			}
 		}
 	})
+	size := 0
 	for _, i := range apart {
+		if size >= keptText {
+			b.cut(i)
+			break
+		}
 		if s, err := ix.largeText(ctx, mailbox, kind, uids[i]); err == nil && s != "" {
 			b.recs[i][0], b.has[i] = s, true
+			size += len(s)
 			missing--
 		}
 	}

@@ -64,8 +64,9 @@ func (a *Account) noteKept(err error) {
 	}
 }
 
-// learnMissing learns, on all cores, what b does not have of the messages uids. After an
-// error b ends before its message.
+// learnMissing learns, on all cores, what b does not have of the messages uids. b ends
+// before the first message that was not learnt because those before it have keptText; after
+// an error it ends before its message.
 func (v *View) learnMissing(ctx context.Context, ix *index, key int64, kind keptKind, uids []UID, b *keptBatch) {
 	todo := make([]int, 0, len(uids))
 	for i := range uids {
@@ -74,9 +75,9 @@ func (v *View) learnMissing(ctx context.Context, ix *index, key int64, kind kept
 		}
 	}
 	errs := make([]error, len(todo))
-	var next atomic.Int64
+	var next, size atomic.Int64
 	work := func() {
-		for {
+		for size.Load() < keptText {
 			n := int(next.Add(1)) - 1
 			if n >= len(todo) {
 				return
@@ -89,6 +90,7 @@ func (v *View) learnMissing(ctx context.Context, ix *index, key int64, kind kept
 			}
 			ix.keep(key, uids[i], k)
 			b.recs[i], b.has[i] = *k[kind], true
+			size.Add(int64(k.size()))
 		}
 	}
 	var wg sync.WaitGroup
@@ -98,9 +100,13 @@ func (v *View) learnMissing(ctx context.Context, ix *index, key int64, kind kept
 	work()
 	wg.Wait()
 	v.m.a.tidyIndex()
+	if n := int(next.Load()); n < len(todo) {
+		b.cut(todo[n])
+	}
 	for n, err := range errs {
 		if err != nil && !errors.Is(err, ErrExpunged) {
-			b.recs, b.err = b.recs[:todo[n]], err
+			b.cut(todo[n])
+			b.err = err
 			return
 		}
 	}
