@@ -96,7 +96,8 @@ func (b *Body) Range(off, end int64) *Section {
 	return s
 }
 
-// body opens a message's file, whose size is checked against the name's.
+// body opens a message's file, whose size is checked against the name's. What is no file, such
+// as a symbolic link to who knows what, is fsx.ErrNotRegular.
 func (m *Mailbox) body(p *place) (*Body, error) {
 	if p.stored <= smallBody {
 		b, err := m.smallBody(p)
@@ -104,13 +105,9 @@ func (m *Mailbox) body(p *place) (*Body, error) {
 			return b, err
 		}
 	}
-	f, err := m.s.fs.Open(p.path)
+	f, st, err := fsx.OpenRegular(m.s.fs, p.path)
 	if err != nil {
 		return nil, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
 	}
 	if st.Size() == int64(p.stored) {
 		return newBody(f, int64(p.stored), int64(p.wire)), nil

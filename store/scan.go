@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"kurir/internal/fsx"
 	"kurir/internal/maildir"
 )
 
@@ -195,12 +196,12 @@ func (m *Mailbox) settleTwin(t twin) (newcomer, bool) {
 }
 
 func (m *Mailbox) sameBytes(a, b string) (bool, error) {
-	f, err := m.s.fs.Open(a)
+	f, _, err := fsx.OpenRegular(m.s.fs, a)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	g, err := m.s.fs.Open(b)
+	g, _, err := fsx.OpenRegular(m.s.fs, b)
 	if err != nil {
 		return false, err
 	}

@@ -395,7 +395,7 @@ func (s *Store) linkOrCopy(from, to string) error {
 }
 
 func (s *Store) copyFile(from, to string) error {
-	src, err := s.fs.Open(from)
+	src, st, err := fsx.OpenRegular(s.fs, from)
 	if err != nil {
 		return err
 	}
@@ -404,10 +404,7 @@ func (s *Store) copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	st, err := src.Stat()
-	if err == nil {
-		_, err = io.Copy(dst, src)
-	}
+	_, err = io.Copy(dst, src)
 	if err == nil {
 		err = dst.SetModTime(st.ModTime())
 	}

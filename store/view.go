@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"kurir/internal/fsx"
 )
 
 // View is what one client has been told of a mailbox: its messages by UID, the
@@ -391,6 +393,10 @@ func (v *View) reach(ctx context.Context, uid UID, use func(*place) error) error
 			return ErrExpunged
 		}
 		err := use(&p)
+		if errors.Is(err, fsx.ErrNotRegular) {
+			v.m.s.log.Warn("in the place of a message there is no file", "account", v.m.a.address, "error", err)
+			return ErrExpunged
+		}
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return kindOf(err)
 		}

@@ -19,19 +19,9 @@ func ReadRegular(fsys FS, name string, buf []byte, piece func([]byte)) (time.Tim
 	}); ok {
 		return o.ReadRegular(name, buf, piece)
 	}
-	st, err := fsys.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: name, Err: ErrNotRegular}
-	}
+	f, st, err := OpenRegular(fsys, name)
 	if err != nil {
 		return time.Time{}, err
-	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if st, err = f.Stat(); err != nil {
-		return time.Time{}, errors.Join(err, f.Close())
 	}
 	for err == nil {
 		var n int
@@ -42,4 +32,38 @@ func ReadRegular(fsys FS, name string, buf []byte, piece func([]byte)) (time.Tim
 		err = nil
 	}
 	return st.ModTime(), errors.Join(err, f.Close())
+}
+
+// OpenRegular opens the regular file at name for reading, and describes it. A symbolic link is
+// not followed, and nothing is opened that could make it wait; the error is then ErrNotRegular.
+func OpenRegular(fsys FS, name string) (File, fs.FileInfo, error) {
+	if o, ok := fsys.(interface {
+		OpenRegular(string) (File, fs.FileInfo, error)
+	}); ok {
+		return o.OpenRegular(name)
+	}
+	st, err := fsys.Stat(name)
+	if err == nil && !st.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return regular(f)
+}
+
+// regular describes an open file, and closes it if it is no regular one.
+func regular(f File) (File, fs.FileInfo, error) {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: f.Name(), Err: ErrNotRegular}
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, st, nil
 }

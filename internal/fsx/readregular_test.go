@@ -46,6 +46,15 @@ func TestReadRegular(t *testing.T) {
 			if _, err := fsx.ReadRegular(fsys, at(name), make([]byte, 10), func([]byte) { t.Error("read") }); !errors.Is(err, fsx.ErrNotRegular) {
 				t.Errorf("%s: %s: %v", what, name, err)
 			}
+			if _, _, err := fsx.OpenRegular(fsys, at(name)); !errors.Is(err, fsx.ErrNotRegular) {
+				t.Errorf("%s: open %s: %v", what, name, err)
+			}
+			if n, err := fsx.ReadInto(fsys, at(name), make([]byte, 10)); n > 0 || name != "pipe" && !errors.Is(err, fsx.ErrNotRegular) {
+				t.Errorf("%s: read %s: %d %v", what, name, n, err)
+			}
+		}
+		if f, st, err := fsx.OpenRegular(fsys, at("full")); err != nil || st.Size() != int64(len(content)) || f.Close() != nil {
+			t.Errorf("%s: open: %v", what, err)
 		}
 		if _, err := fsx.ReadRegular(fsys, at("none"), nil, nil); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: no file: %v", what, err)
