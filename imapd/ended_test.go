@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,40 @@ func TestEndSessions(t *testing.T) {
 		again.do("d", "NOOP")
 		again.conn.Close()
 	})
+}
+
+// A session that is sending a whole mailbox ends behind the message at work, and one whose
+// client hardly reads is not waited for.
+func TestEndSessionsDuringFetch(t *testing.T) {
+	for _, step := range []int{0, 1, 64 << 10} { // octets that the client reads a second
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t).start()
+			defer s.stop()
+			for range 20 {
+				s.deliver("alice@example.org", "INBOX", "Subject: x\r\n\r\n"+strings.Repeat("y", 100<<10))
+			}
+			c := s.slowReader(t)
+			fmt.Fprint(c.conn, "f FETCH 1:* BODY[]\r\n")
+			time.Sleep(time.Second)
+			s.srv.EndSessions("alice@example.org")
+			before, got := time.Now(), []byte{}
+			for buf := make([]byte, max(step, 1)); ; {
+				if time.Sleep(time.Second); step == 0 && time.Since(before) < time.Minute {
+					continue
+				}
+				n, err := c.conn.Read(buf)
+				if got = append(got, buf[:n]...); err != nil {
+					break
+				}
+			}
+			if d := time.Since(before); d > time.Minute+time.Second || len(got) > 300<<10 {
+				t.Errorf("%d octets a second: it went on for %v, and %d octets", step, d, len(got))
+			}
+			if step > 1 && !strings.HasSuffix(string(got), ")\r\n"+endedLine+"\r\n") {
+				t.Errorf("the end is %q", got[max(0, len(got)-100):])
+			}
+		})
+	}
 }
 
 // hookAuth calls its hook after a password was found good.

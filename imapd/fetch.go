@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -214,6 +215,9 @@ func (f *fetcher) chunk(infos []store.Info) (err error) {
 
 // one sends the response for the i-th message of the chunk, unless it is gone.
 func (f *fetcher) one(i int, m *fetched) error {
+	if f.over() { // the rest may be a whole mailbox
+		return connError{os.ErrDeadlineExceeded}
+	}
 	if f.dated {
 		m.date = f.dates[i]
 	}

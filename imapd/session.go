@@ -105,9 +105,13 @@ func (s *session) stop() {
 	s.interrupt()
 }
 
+// lastSend is for how long a session goes on sending to a slow client after its login was ended.
+const lastSend = 10 * time.Second
+
 // endLogin asks the session to end, like stop, since its password is not good any more.
 func (s *session) endLogin() {
 	s.ended.Store(true)
+	s.base.SetWriteDeadline(time.Now().Add(lastSend))
 	s.interrupt()
 }
 
