@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"kurir/internal/fsx"
@@ -393,7 +394,7 @@ func (v *View) reach(ctx context.Context, uid UID, use func(*place) error) error
 			return ErrExpunged
 		}
 		err := use(&p)
-		if errors.Is(err, fsx.ErrNotRegular) {
+		if errors.Is(err, fsx.ErrNotRegular) && !errors.Is(err, syscall.EISDIR) {
 			v.m.s.log.Warn("in the place of a message there is no file", "account", v.m.a.address, "error", err)
 			return ErrExpunged
 		}

@@ -49,7 +49,7 @@ func (OS) ReadInto(name string, buf []byte) (n int, err error) {
 			return err
 		})
 	}
-	if err == unix.EISDIR || err == unix.EAGAIN { // a directory; a pipe that nobody closes
+	if err == unix.EAGAIN { // a pipe
 		err = ErrNotRegular
 	}
 	if err != nil {

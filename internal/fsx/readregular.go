@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +36,8 @@ func ReadRegular(fsys FS, name string, buf []byte, piece func([]byte)) (time.Tim
 }
 
 // OpenRegular opens the regular file at name for reading, and describes it. A symbolic link is
-// not followed, and nothing is opened that could make it wait; the error is then ErrNotRegular.
+// not followed, and nothing is opened that could make it wait; the error is then ErrNotRegular,
+// with EISDIR if it is a directory.
 func OpenRegular(fsys FS, name string) (File, fs.FileInfo, error) {
 	if o, ok := fsys.(interface {
 		OpenRegular(string) (File, fs.FileInfo, error)
@@ -43,8 +45,8 @@ func OpenRegular(fsys FS, name string) (File, fs.FileInfo, error) {
 		return o.OpenRegular(name)
 	}
 	st, err := fsys.Stat(name)
-	if err == nil && !st.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
+	if err == nil {
+		err = mustBeRegular(name, st)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -59,11 +61,22 @@ func OpenRegular(fsys FS, name string) (File, fs.FileInfo, error) {
 // regular describes an open file, and closes it if it is no regular one.
 func regular(f File) (File, fs.FileInfo, error) {
 	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: f.Name(), Err: ErrNotRegular}
+	if err == nil {
+		err = mustBeRegular(f.Name(), st)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
 	return f, st, nil
+}
+
+func mustBeRegular(name string, st fs.FileInfo) error {
+	err := ErrNotRegular
+	switch {
+	case st.Mode().IsRegular():
+		return nil
+	case st.IsDir():
+		err = errors.Join(err, syscall.EISDIR)
+	}
+	return &fs.PathError{Op: "open", Path: name, Err: err}
 }

@@ -49,7 +49,7 @@ func TestReadRegular(t *testing.T) {
 			if _, _, err := fsx.OpenRegular(fsys, at(name)); !errors.Is(err, fsx.ErrNotRegular) {
 				t.Errorf("%s: open %s: %v", what, name, err)
 			}
-			if n, err := fsx.ReadInto(fsys, at(name), make([]byte, 10)); n > 0 || name != "pipe" && !errors.Is(err, fsx.ErrNotRegular) {
+			if n, err := fsx.ReadInto(fsys, at(name), make([]byte, 10)); n > 0 || name == "link" && !errors.Is(err, fsx.ErrNotRegular) {
 				t.Errorf("%s: read %s: %d %v", what, name, n, err)
 			}
 		}
