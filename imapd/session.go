@@ -204,10 +204,7 @@ func (s *session) run(cmd *command) error {
 	switch {
 	case errors.As(err, &broken), errors.Is(err, errGoodbye):
 		return err
-	case s.out.err != nil && (err == nil || errors.Is(err, s.out.err)):
-		return s.out.err // nobody hears what becomes of the command, which is not the server's fault
-	}
-	if s.out.err != nil { // the client left in the middle: there is nobody to answer
+	case s.out.err != nil: // the client left in the middle: there is nobody to answer
 		return connError{s.out.err}
 	}
 	if s.view != nil && cmd.spec.tell != tellNothing && !s.overlaps {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"kurir/internal/message"
 	"kurir/store"
@@ -211,8 +210,7 @@ func (d *sentDates) complete(ctx context.Context, s *session) error {
 	if len(d.uids) == 0 {
 		return nil
 	}
-	var buf []time.Time
-	times, err := s.view.InternalDates(ctx, d.uids, buf)
+	times, err := s.view.InternalDates(ctx, d.uids, nil)
 	if err != nil {
 		return err
 	}
