@@ -146,7 +146,7 @@ func accountPasswd(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd ADDRESS",
 		Short: "Change an account's password",
-		Long:  "Change an account's password. The old one stops working at once.",
+		Long:  "Change an account's password. The old one stops working at once, and open sessions end.",
 		Example: `  kurir account passwd alice@example.org
   kurir account passwd alice@example.org --generate`,
 		Args: exactly("ADDRESS"),
@@ -210,7 +210,7 @@ in, add an alias afterwards.`,
 func accountDisable(e *env, disabled bool) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "disable ADDRESS",
-		Short:   "Refuse an account's logins; its mail goes on arriving",
+		Short:   "Refuse an account's logins and end its sessions; its mail goes on arriving",
 		Example: `  kurir account disable alice@example.org`,
 		Args:    exactly("ADDRESS"),
 	}
