@@ -32,7 +32,7 @@ func TestNeedle(t *testing.T) {
 		if n.empty() {
 			continue
 		}
-		got, err := n.inText(t.Context(), strings.NewReader(tt.text))
+		got, err := n.inText(t.Context().Err, strings.NewReader(tt.text))
 		if got != tt.want || err != nil {
 			t.Errorf("%q in the text %q: %v, %v", tt.needle, tt.text, got, err)
 		}
@@ -49,17 +49,17 @@ func TestNeedleAcrossWindows(t *testing.T) {
 			"whole": strings.NewReader(text), "bytes": iotest.OneByteReader(strings.NewReader(text)), "halves": iotest.HalfReader(strings.NewReader(text)),
 			"data with EOF": iotest.DataErrReader(strings.NewReader(text)),
 		} {
-			if ok, err := needle.inText(t.Context(), r); !ok || err != nil {
+			if ok, err := needle.inText(t.Context().Err, r); !ok || err != nil {
 				t.Errorf("%d bytes before, %s: %v, %v", before, name, ok, err)
 			}
 		}
 	}
-	if ok, err := needle.inText(t.Context(), iotest.ErrReader(io.ErrNoProgress)); ok || !errors.Is(err, io.ErrNoProgress) {
+	if ok, err := needle.inText(t.Context().Err, iotest.ErrReader(io.ErrNoProgress)); ok || !errors.Is(err, io.ErrNoProgress) {
 		t.Error("a read error was not passed on", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := needle.inText(ctx, strings.NewReader("x")); !errors.Is(err, context.Canceled) {
+	if _, err := needle.inText(ctx.Err, strings.NewReader("x")); !errors.Is(err, context.Canceled) {
 		t.Error("the context was not looked at", err)
 	}
 }

@@ -133,7 +133,7 @@ func TestTurnsAreShared(t *testing.T) {
 		for job := range jobs {
 			wg.Go(func() {
 				for time.Now().Before(end) {
-					all.take(t.Context(), func() bool {
+					all.take(t.Context(), func(func()) bool {
 						if n := running.Add(1); n > most.Load() {
 							most.Store(n)
 						}
@@ -155,12 +155,42 @@ func TestTurnsAreShared(t *testing.T) {
 	})
 }
 
+// A step that has much to do leaves the others their turns.
+func TestTurnsAreYielded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := newTurns(1)
+		var done atomic.Bool
+		go all.take(t.Context(), func(yield func()) bool {
+			for !done.Load() {
+				time.Sleep(turn / 10)
+				yield()
+			}
+			return false
+		})
+		time.Sleep(turn / 2)
+		for range 10 {
+			before := time.Now()
+			all.take(t.Context(), func(func()) bool { return false })
+			if d := time.Since(before); d > 2*turn {
+				t.Errorf("waited for %v", d)
+			}
+			time.Sleep(turn / 2)
+		}
+		done.Store(true)
+		synctest.Wait()
+		time.Sleep(2 * turn)
+		if len(all) != 0 {
+			t.Error("a turn was not given back")
+		}
+	})
+}
+
 func TestTurnsEndWithTheirContext(t *testing.T) {
 	all := newTurns(1)
 	ctx, cancel := context.WithCancel(t.Context())
-	if all.take(t.Context(), func() bool {
+	if all.take(t.Context(), func(func()) bool {
 		cancel()
-		return all.take(ctx, func() bool { t.Error("worked"); return false }) // the one turn is taken
+		return all.take(ctx, func(func()) bool { t.Error("worked"); return false }) // the one turn is taken
 	}) {
 		t.Error("more to do")
 	}

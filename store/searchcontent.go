@@ -93,6 +93,8 @@ type searched struct {
 	v   *View
 	ctx context.Context
 
+	yield func() // lets other searches have their turn
+
 	body *Body
 	raw  []byte // header, nil: not read yet
 	part *message.Part
@@ -103,10 +105,19 @@ type searched struct {
 	dec    message.TextDecoder
 }
 
+// pause lets other searches have their turn, and gives ctx's error.
+func (s *searched) pause() error {
+	s.yield()
+	return s.ctx.Err()
+}
+
 // decide asks the columns, then the content.
 func (s *searched) decide(t *term, m *Info) (bool, error) {
 	if v := t.judge(m); v != open {
 		return v == proven, nil
+	}
+	if err := s.pause(); err != nil {
+		return false, err
 	}
 	return t.holds(s, m)
 }
@@ -166,10 +177,10 @@ func (s *searched) structure(m *Info) (_ *message.Part, err error) {
 
 // partHeadersHave searches the headers below p: of its parts, and of messages within it.
 func (s *searched) partHeadersHave(p *message.Part, needle *needle) (bool, error) {
-	if err := s.ctx.Err(); err != nil {
-		return false, err
-	}
 	for _, c := range p.Children {
+		if err := s.pause(); err != nil {
+			return false, err
+		}
 		raw, err := readSearchHeader(s.body.Range(c.HeaderOff, c.BodyOff))
 		if err != nil || needle.inHeader(raw) {
 			return err == nil, err
@@ -184,7 +195,7 @@ func (s *searched) partHeadersHave(p *message.Part, needle *needle) (bool, error
 // partHas searches the text parts at or below p, and those of type message without parts
 // of their own, as the reports of deliveries are.
 func (s *searched) partHas(p *message.Part, needle *needle) (bool, error) {
-	if err := s.ctx.Err(); err != nil {
+	if err := s.pause(); err != nil {
 		return false, err
 	}
 	for _, c := range p.Children {
@@ -207,7 +218,7 @@ func (s *searched) textHas(p *message.Part, needle *needle) (bool, error) {
 	size := p.EndOff - p.BodyOff
 	if size > maxTextInMemory || needle.lines && !s.body.raw() {
 		r := s.body.Range(p.BodyOff, p.EndOff).Reader()
-		return needle.inText(s.ctx, message.DecodeText(r, p.Encoding, p.Param("charset")))
+		return needle.inText(s.pause, message.DecodeText(r, p.Encoding, p.Param("charset")))
 	}
 	text, err := s.stored(p.BodyOff, size)
 	if err != nil {
@@ -242,7 +253,8 @@ func (v *View) searchContents(ctx context.Context, t *term, left []Info) ([]UID,
 		wg.Go(func() { // ends with the messages, or with ctx
 			s := &searched{v: v, ctx: ctx}
 			for more := true; more; {
-				more = turns.take(ctx, func() bool {
+				more = turns.take(ctx, func(yield func()) bool {
+					s.yield = yield
 					i := int(next.Add(1)) - 1
 					if i >= len(left) || ctx.Err() != nil {
 						return false

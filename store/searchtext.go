@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"strings"
@@ -97,15 +96,15 @@ func (n *needle) inHeader(raw []byte) bool {
 }
 
 // inText reports whether the needle is in what r gives: UTF-8, of which only a window is
-// kept. Errors are those of r, and ctx's.
-func (n *needle) inText(ctx context.Context, r io.Reader) (bool, error) {
+// kept. Before each window it calls pause. Errors are those of r and of pause.
+func (n *needle) inText(pause func() error, r io.Reader) (bool, error) {
 	home := searchWindows.Get().(*[]byte)
 	defer searchWindows.Put(home)
 	in := (*home)[:searchWindow]
 	var folded []byte
 	kept := 0 // bytes at the start of in that were not folded: half a character
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := pause(); err != nil {
 			return false, err
 		}
 		k, err := io.ReadAtLeast(r, in[kept:], 1)

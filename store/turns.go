@@ -20,16 +20,27 @@ const (
 func newTurns(n int) turns { return make(turns, n) }
 
 // take waits for a turn and calls step over and over until the turn is over or step says
-// that there is no more to do. It reports whether there may be more.
-func (t turns) take(ctx context.Context, step func() bool) bool {
+// that there is no more to do. It reports whether there may be more. A step that may be long
+// calls yield now and then.
+func (t turns) take(ctx context.Context, step func(yield func()) bool) bool {
 	select {
 	case t <- struct{}{}:
 	case <-ctx.Done():
 		return false
 	}
 	defer func() { <-t }()
-	for end := time.Now().Add(turn); time.Now().Before(end); {
-		if !step() {
+	end := time.Now().Add(turn)
+	yield := func() {
+		if time.Now().Before(end) {
+			return
+		}
+		<-t
+		time.Sleep(breath)
+		t <- struct{}{} // others give theirs back soon, as this one does
+		end = time.Now().Add(turn)
+	}
+	for time.Now().Before(end) {
+		if !step(yield) {
 			return false
 		}
 	}
