@@ -2,13 +2,17 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -80,19 +84,34 @@ func newPostfix(t *testing.T, address, name, next string, settings ...string) *p
 	p.file("ca.pem", string(cert))
 	p.file("etc/cert.pem", string(key)+string(cert))
 	p.file("etc/master.cf", postfixMaster)
-	p.file("etc/main.cf", p.settings(name, next)+strings.Join(settings, "\n")+"\n")
+	p.file("etc/main.cf", override(p.settings(name, next), settings))
 	p.postfix("check")
 	p.postfix("start")
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("Postfix logged:\n%s", clip(p.log()))
 		}
-		p.postfix("stop")
+		p.stop()
 	})
 	if err := eventually(patience, p.serves); err != nil {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// override gives a main.cf in which settings stand in place of those of the same name. Twice
+// in the file, each program would warn of them: Postfix's own log daemon too, to itself, before
+// it reads what is said to it, which blocks it for good once ten others have spoken.
+func override(main string, settings []string) string {
+	lines := strings.Split(strings.TrimSpace(main), "\n")
+	for _, s := range settings {
+		name, _, _ := strings.Cut(s, "=")
+		lines = slices.DeleteFunc(lines, func(l string) bool {
+			old, _, _ := strings.Cut(l, "=")
+			return strings.TrimSpace(old) == strings.TrimSpace(name)
+		})
+	}
+	return strings.Join(append(lines, settings...), "\n") + "\n"
 }
 
 func (p *postfix) settings(name, next string) string {
@@ -146,10 +165,27 @@ func (p *postfix) file(name, text string) {
 // postfix runs the command of that name.
 func (p *postfix) postfix(what string) {
 	p.t.Helper()
-	cmd := exec.Command("postfix", "-c", filepath.Join(p.dir, "etc"), what)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "postfix", "-c", filepath.Join(p.dir, "etc"), what)
 	cmd.WaitDelay = time.Second // its daemons keep its standard error
 	if out, err := cmd.CombinedOutput(); err != nil {
 		p.t.Errorf("%v: %v\n%s\n%s", cmd, err, out, p.log())
+	}
+}
+
+// stop ends all of its processes, which are one group, at once: nothing it has is needed again.
+func (p *postfix) stop() {
+	b, err := os.ReadFile(filepath.Join(p.dir, "spool", "pid", "master.pid"))
+	if err != nil {
+		return // it did not start
+	}
+	master, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err == nil {
+		err = syscall.Kill(-master, syscall.SIGKILL)
+	}
+	if err != nil {
+		p.t.Errorf("Postfix was not stopped: %v", err)
 	}
 }
 
