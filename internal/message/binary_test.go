@@ -203,6 +203,7 @@ func FuzzUnmarshalBinary(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte("\x01\x7f0000011\x01111\x0201\f0000001\x020\x00\x00")) // languages, but none
 	var d Decoder
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var p Part

@@ -234,9 +234,13 @@ func (r *reader) params() []Param {
 }
 
 func (r *reader) languages() []string {
+	n := r.count(1)
+	if n == 0 {
+		return nil
+	}
 	d := r.d
 	k := len(d.langs)
-	for n := r.count(1); n > 0 && !r.bad; n-- {
+	for ; n > 0 && !r.bad; n-- {
 		d.langs = append(d.langs, r.string())
 	}
 	return d.langs[k:len(d.langs):len(d.langs)]
