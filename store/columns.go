@@ -107,16 +107,19 @@ func (cs *changeSet) blocks() []UID {
 
 // merged calls f with the entries of one block as they will be after cs, by UID.
 func (c *columns) merged(cs *changeSet, block UID, f func(e *entry, base string)) {
-	lo, hi := block*blockSize, (block+1)*blockSize
+	within := func(ents []entry) []entry {
+		i, _ := find(ents, block*blockSize)
+		j, last := find(ents, block*blockSize+blockSize-1) // the next block may have no number
+		if last {
+			j++
+		}
+		return ents[i:j]
+	}
 	var old []entry
 	if !cs.fresh {
-		i, _ := find(c.ents, lo)
-		j, _ := find(c.ents, hi)
-		old = c.ents[i:j]
+		old = within(c.ents)
 	}
-	i, _ := find(cs.put, lo)
-	j, _ := find(cs.put, hi)
-	put := cs.put[i:j]
+	put := within(cs.put)
 	for len(old) > 0 || len(put) > 0 {
 		switch {
 		case len(old) == 0 || len(put) > 0 && put[0].uid <= old[0].uid:

@@ -131,6 +131,7 @@ func FuzzDecodeBlock(f *testing.F) {
 	f.Add(seed[:len(seed)-1])
 	f.Add([]byte{1})
 	f.Add([]byte(strings.Repeat("\xff", 40)))
+	f.Add([]byte("\xff\xff\xff\x1f\x00\x00\x00\x00\x00\x00\x00")) // the last UIDs that there are
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var hosts maildir.HostTable
 		var c columns

@@ -24,10 +24,13 @@ func domainOf(address string) string {
 	if a, ok := parseLiteral(domain); ok {
 		return literal(a)
 	}
-	if name, err := dnsutil.Name(domain); err == nil {
-		return name
+	lower := strings.ToLower(domain)
+	for _, d := range []string{domain, lower} { // some capitals have no place in a name, their small letters have
+		if name, err := dnsutil.Name(d); err == nil {
+			return name
+		}
 	}
-	return strings.ToLower(domain)
+	return lower
 }
 
 // literal prints an address as a domain (RFC 5321 section 4.1.3).

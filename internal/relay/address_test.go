@@ -70,7 +70,7 @@ func TestASCIIORCPT(t *testing.T) {
 // Whatever an address is, it goes to some place whose name does not change once it is one,
 // and its form in ASCII is ASCII.
 func FuzzAddress(f *testing.F) {
-	for _, s := range []string{"a@b.test", "a@[192.0.2.1]", "a@[IPv6:::1]", "a@B\u00dccher.test.", "\u00e4@x", "@", "a@[IPv6:x]", "a@\xff", "a@xn--a", "utf-8;\u00f6"} {
+	for _, s := range []string{"a@b.test", "a@[192.0.2.1]", "a@[IPv6:::1]", "a@B\u00dccher.test.", "\u00e4@x", "@", "a@[IPv6:x]", "a@\xff", "a@xn--a", "utf-8;\u00f6", "@\u04c0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
