@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"strings"
 )
@@ -140,15 +141,14 @@ func addressText(v string) (text []byte) {
 		if i > 0 {
 			text = append(text, ", "...)
 		}
+		mailbox := DecodeHeader(a.Mailbox) // which may hold any octet, Folded too
 		switch {
 		case a.Host == "": // a group begins or ends
-			text = append(text, DecodeHeader(a.Mailbox)...)
+			text = append(text, mailbox...)
 		case a.Name != "":
-			text = append(append(text, DecodeHeader(a.Name)...), " <"...)
-			text = append(append(append(text, a.Mailbox...), '@'), a.Host...)
-			text = append(text, '>')
+			text = fmt.Appendf(text, "%s <%s@%s>", DecodeHeader(a.Name), mailbox, DecodeHeader(a.Host))
 		default:
-			text = append(append(append(text, a.Mailbox...), '@'), a.Host...)
+			text = fmt.Appendf(text, "%s@%s", mailbox, DecodeHeader(a.Host))
 		}
 	}
 	return text

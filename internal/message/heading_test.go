@@ -74,6 +74,7 @@ func TestHeadingFolded(t *testing.T) {
 func FuzzHeading(f *testing.F) {
 	f.Add([]byte("Subject: a\r\nTo: b\r\n\r\n"), []byte("\x01\x02\x03abc\x0b\x00"))
 	f.Add([]byte(sampleHeader), []byte("\x01\x0c\x00"))
+	f.Add([]byte("from:\xff\\\r\nTo: \"\xff\" <a@\xff>\r\n"), []byte{})
 	f.Add([]byte{}, []byte("\x01\x01\xff\xff\xff\xff\x0f"))
 	f.Fuzz(func(t *testing.T, header, data []byte) {
 		h := ParseHeading(header)
