@@ -157,6 +157,9 @@ func (w *wire) count(code int) {
 		return
 	}
 	w.refused++
+	if w.visit != nil && code >= 500 {
+		w.visit.Refused()
+	}
 	switch code {
 	case 500, 501, 502, 503, 504, 535, 538, 554, 555:
 		w.bad++

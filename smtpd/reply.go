@@ -8,6 +8,7 @@ import (
 
 	"kurir/internal/auth"
 	"kurir/internal/directory"
+	"kurir/internal/gate"
 	"kurir/internal/queue"
 	"kurir/store"
 )
@@ -166,6 +167,10 @@ func replyTo(err error) *Reply {
 	var r *Reply
 	if errors.As(err, &r) {
 		return r
+	}
+	var g *gate.Refusal
+	if errors.As(err, &g) {
+		return &Reply{g.Code, g.Status, g.Text, g.Err}
 	}
 	for _, m := range replies() {
 		if errors.Is(err, m.is) {

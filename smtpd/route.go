@@ -40,6 +40,9 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	if err != nil {
 		return s.fail(replyTo(s.refuseRecipient(c.To, err)))
 	}
+	if err := s.gateRcpt(c.To); err != nil {
+		return s.fail(replyTo(err))
+	}
 	if len(s.targets)+len(accounts) > 10*s.wire.srv.MaxRecipients && len(s.targets) > 0 {
 		return s.fail(replyManyTargets)
 	}

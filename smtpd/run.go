@@ -60,6 +60,10 @@ func (r *run) open(ctx context.Context, c net.Conn) {
 			return
 		}
 	}
+	if !w.visitGate() {
+		w.end()
+		return
+	}
 	w.next(false)
 }
 

@@ -52,6 +52,9 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 		return s.fail(replyTooMany)
 	}
 	by, r := s.whoSends(w.mail.From)
+	if r == nil {
+		r = s.gateMail(by, w.mail.From)
+	}
 	if r != nil {
 		return s.fail(r)
 	}

@@ -43,6 +43,7 @@ type wire struct {
 	shaking atomic.Bool // shaking hands for TLS: poke ends it
 	early   func() bool // the client talked before the banner
 	device  *Device     // whose network the client is in; nil: none
+	visit   Visit       // at the gate; nil: it is not asked
 
 	in  input
 	out []byte // replies not written yet

@@ -35,6 +35,7 @@ var forbidden = map[string][]string{
 	"internal/fsx":        {"smtpd", "imapd", "pop3d", "store", "internal/maildir", "internal/sqldb", "cmd"},
 	"internal/sqldb":      {"smtpd", "imapd", "pop3d", "store", "internal/directory", "cmd"},
 	"internal/listen":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
+	"internal/gate":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/mailauth", "internal/policy", "cmd"},
 	"internal/config":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
@@ -49,7 +50,7 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "store"},
 }
 
 // writes are the functions of package os that change the file system.
