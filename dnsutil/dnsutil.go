@@ -102,6 +102,12 @@ func (r *Resolver) Lookup(ctx context.Context, name string, qtype uint16) (Answe
 	if err != nil {
 		return Answer{}, err
 	}
+	return r.lookup(ctx, ascii, qtype)
+}
+
+// lookup is Lookup for a name in the form that the dns package gives to names, without the
+// dot at the end.
+func (r *Resolver) lookup(ctx context.Context, ascii string, qtype uint16) (Answer, error) {
 	q := question{dns.Fqdn(ascii), qtype}
 	fail := func(kind, cause error, server string) error {
 		return &Error{Name: ascii, Type: qtype, Server: server, Err: kind, Cause: cause}
