@@ -84,7 +84,10 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 		if err != nil {
 			return nil, nil, err
 		}
-		if t.Mailbox != "" {
+		switch {
+		case t.Junk:
+			dir = filepath.Join(dir, s.junkDir(dir))
+		case t.Mailbox != "":
 			sub, err := maildir.FolderDir(t.Mailbox)
 			if err != nil {
 				return nil, nil, nameError(err)

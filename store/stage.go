@@ -28,6 +28,7 @@ type Staged struct {
 	path  string // of the finished file in stage/, or of the spool
 	held  int64  // bytes of the store's budget of staging memory
 
+	edits    []edit // what Insert adds
 	scan     lineScan
 	wire     int64 // bytes on the wire
 	stored   int64 // bytes of the finished file
@@ -159,25 +160,6 @@ func (m *Staged) freeBuffer() {
 // Size is the message's size on the wire so far.
 func (m *Staged) Size() int64 { return m.wire }
 
-// Reader reads what has been written so far, as on the wire, from the start. The caller
-// does not write while reading.
-func (m *Staged) Reader() io.Reader {
-	switch {
-	case m.spool != nil:
-		return io.NewSectionReader(m.spool, 0, m.wire)
-	case !m.finished:
-		return bytes.NewReader(m.buf)
-	}
-	return &lazyReader{open: func() (io.Reader, error) {
-		f, err := m.s.fs.Open(m.path)
-		if err != nil {
-			return nil, err
-		}
-		b := newBody(f, m.stored, m.wire)
-		return &closingReader{b.Whole().Reader(), b}, nil
-	}}
-}
-
 // Prepend puts header lines, each ending in CRLF, in front of the message. It is called
 // once at most, after the last Write.
 func (m *Staged) Prepend(header []byte) error {
@@ -204,7 +186,7 @@ func (m *Staged) finish(header []byte) error {
 	if len(header) > 0 {
 		lf = !m.scan.bad && !hs.bad
 	}
-	m.wire += int64(len(header))
+	m.wire += int64(len(header)) + m.inserted()
 	if m.wire > 1<<32-1 {
 		return fmt.Errorf("message of %d bytes", m.wire)
 	}
@@ -217,8 +199,14 @@ func (m *Staged) finish(header []byte) error {
 	}
 	content := make([]byte, 0, m.stored)
 	content = appendStored(content, header, lf)
-	content = appendStored(content, m.buf, lf)
+	err := m.pieces(func(from, to int64, text string) error {
+		content = append(appendStored(content, m.buf[from:to], lf), text...)
+		return nil
+	}, int64(len(m.buf)))
 	m.freeBuffer()
+	if err != nil {
+		return err
+	}
 	m.path = m.s.stagePath()
 	return m.write(func(f fsx.File) error { _, err := f.Write(content); return err })
 }
@@ -226,42 +214,50 @@ func (m *Staged) finish(header []byte) error {
 // finishSpool copies a long message once, behind its headers.
 func (m *Staged) finishSpool(header []byte, lf bool) error {
 	spool, path := m.spool, m.path
-	if !lf && len(header) == 0 {
+	if !lf && len(header) == 0 && len(m.edits) == 0 {
 		m.spool = nil
 		return m.seal(spool)
 	}
 	m.path = m.s.stagePath()
-	size := m.wire - int64(len(header))
 	err := m.write(func(f fsx.File) error {
 		if _, err := f.Write(appendStored(nil, header, lf)); err != nil {
 			return err
 		}
-		src := io.NewSectionReader(spool, 0, size)
 		in, out := make([]byte, 128<<10), make([]byte, 0, 128<<10)
-		for {
-			n, err := io.ReadFull(src, in)
-			chunk := in[:n]
-			if lf && n > 0 && chunk[n-1] == '\r' && err == nil { // its LF may come next
-				chunk = chunk[:n-1]
-				if _, serr := src.Seek(-1, io.SeekCurrent); serr != nil {
-					return serr
-				}
-			}
-			out = appendStored(out[:0], chunk, lf)
-			if _, werr := f.Write(out); werr != nil {
-				return werr
-			}
-			switch err {
-			case nil:
-			case io.EOF, io.ErrUnexpectedEOF:
-				return nil
-			default:
+		return m.pieces(func(from, to int64, text string) error {
+			if err := copyStored(f, io.NewSectionReader(spool, from, to-from), lf, in, out); err != nil {
 				return err
 			}
-		}
+			_, err := io.WriteString(f, text)
+			return err
+		}, m.wire-int64(len(header))-m.inserted())
 	})
 	m.spool = nil
 	return errors.Join(err, spool.Close(), m.s.fs.Remove(path))
+}
+
+// copyStored copies src to w, with each CRLF as LF if lf; in and out are room to work in.
+func copyStored(w io.Writer, src *io.SectionReader, lf bool, in, out []byte) error {
+	for {
+		n, err := io.ReadFull(src, in)
+		chunk := in[:n]
+		if lf && n > 0 && chunk[n-1] == '\r' && err == nil { // its LF may come next
+			chunk = chunk[:n-1]
+			if _, serr := src.Seek(-1, io.SeekCurrent); serr != nil {
+				return serr
+			}
+		}
+		if _, werr := w.Write(appendStored(out[:0], chunk, lf)); werr != nil {
+			return werr
+		}
+		switch err {
+		case nil:
+		case io.EOF, io.ErrUnexpectedEOF:
+			return nil
+		default:
+			return err
+		}
+	}
 }
 
 // appendStored appends p, with each CRLF as LF if lf.
@@ -415,38 +411,4 @@ func (s *Store) copyFile(from, to string) error {
 		return errors.Join(err, s.fs.Remove(to))
 	}
 	return nil
-}
-
-// lazyReader opens on the first Read.
-type lazyReader struct {
-	open func() (io.Reader, error)
-	r    io.Reader
-}
-
-func (l *lazyReader) Read(p []byte) (int, error) {
-	if l.r == nil {
-		r, err := l.open()
-		if err != nil {
-			return 0, err
-		}
-		l.r = r
-	}
-	return l.r.Read(p)
-}
-
-// closingReader closes c when r ends.
-type closingReader struct {
-	io.Reader
-	c io.Closer
-}
-
-func (c *closingReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	if err != nil && c.c != nil {
-		if cerr := c.c.Close(); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
-		c.c = nil
-	}
-	return n, err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -109,7 +108,7 @@ func TestStage(t *testing.T) {
 					}
 					defer m.Close()
 					writeBits(t, m, c.text)
-					if got, err := io.ReadAll(m.Reader()); err != nil || string(got) != c.text {
+					if got, err := readStaged(m); err != nil || string(got) != c.text {
 						t.Fatalf("read before the end: %v, %.40q", err, got)
 					}
 					if head != "" {
@@ -126,7 +125,7 @@ func TestStage(t *testing.T) {
 					if err := m.KeepAs(kept); err != nil {
 						t.Fatal(err)
 					}
-					if got, err := io.ReadAll(m.Reader()); err != nil || string(got) != want || m.Size() != int64(len(want)) {
+					if got, err := readStaged(m); err != nil || string(got) != want || m.Size() != int64(len(want)) {
 						t.Fatalf("read at the end: %v, %d bytes, Size %d, want %d", err, len(got), m.Size(), len(want))
 					}
 					if _, err := s.Deliver(t.Context(), m, []Target{{Address: testAddress}}); err != nil {

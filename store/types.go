@@ -146,6 +146,7 @@ type CopyResult struct {
 type Target struct {
 	Address string // the account
 	Mailbox string // "" is INBOX
+	Junk    bool   // the account's mailbox for junk instead, or INBOX if it has none
 	Flags   Flags  // without keywords
 }
 

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"kurir/internal/maildir"
+)
+
+// Junk goes where the account's user has his mailbox for it, whatever its name.
+func TestDeliverJunk(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, s *Store, a *Account)
+		want   string
+	}{
+		{"as made", func(*testing.T, *Store, *Account) {}, "Junk"},
+		{"renamed", func(t *testing.T, s *Store, a *Account) {
+			if err := a.Rename(t.Context(), "Junk", "Rubbish"); err != nil {
+				t.Fatal(err)
+			}
+		}, "Rubbish"},
+		{"gone", func(t *testing.T, s *Store, a *Account) {
+			if err := a.Delete(t.Context(), "Junk"); err != nil {
+				t.Fatal(err)
+			}
+		}, "INBOX"},
+		{"by name", func(t *testing.T, s *Store, a *Account) {
+			if err := a.Delete(t.Context(), "Junk"); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Create(t.Context(), "Junk", ""); err != nil {
+				t.Fatal(err)
+			}
+		}, "Junk"},
+		{"another use by that name", func(t *testing.T, s *Store, a *Account) {
+			for _, m := range []string{"Junk", "Trash"} {
+				if err := a.Delete(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := a.Create(t.Context(), "Junk", "Trash"); err != nil {
+				t.Fatal(err)
+			}
+		}, "INBOX"},
+		{"damaged", func(t *testing.T, s *Store, a *Account) {
+			if err := os.WriteFile(filepath.Join(a.dir, ".Junk", maildir.MailboxFileName), []byte("?"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "Junk"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, a := testAccount(t, nil)
+			c.change(t, s, a)
+			m := stage(t, s, "Subject: x\r\n\r\n")
+			defer m.Close()
+			if _, err := s.Deliver(t.Context(), m, []Target{{Address: testAddress, Junk: true}}); err != nil {
+				t.Fatal(err)
+			}
+			st, err := a.Status(t.Context(), c.want)
+			if err != nil || st.Messages != 1 {
+				t.Errorf("%s has %d messages, %v", c.want, st.Messages, err)
+			}
+		})
+	}
+}
