@@ -10,20 +10,23 @@ import (
 
 // deliver puts the trace headers on and hands the message over. The answer is the one to
 // the client.
-func (s *session) deliver(m *incoming) *Reply {
+func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 	if err := m.head.finish(); err != nil {
 		return replyTo(err)
 	}
 	if r := s.checkHops(m.head.seen()); r != nil {
 		return r
 	}
-	received := s.received()
-	size := m.staged.Size() + int64(len(received))
-	if err := m.staged.Prepend(append(s.final(), received...)); err != nil {
+	if r := s.judged(ctx, m); r != nil {
+		return r
+	}
+	final := s.final()
+	if err := m.staged.Prepend(slices.Concat(final, s.verdict.Header, s.received())); err != nil {
 		return replyTo(err)
 	}
+	size := m.staged.Size() - int64(len(final))
 	// The message is whole: the end of the connection must not part its recipients.
-	return s.handOver(context.WithoutCancel(s.wire.ctx), m.staged, size)
+	return s.handOver(context.WithoutCancel(ctx), m.staged, size)
 }
 
 // handOver gives the message to mailboxes and queue. What is for elsewhere is durable

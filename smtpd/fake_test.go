@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -99,7 +100,8 @@ type fakeStore struct {
 type fakeStaged struct {
 	s *fakeStore
 	bytes.Buffer
-	closed bool
+	inserted map[int64]string
+	closed   bool
 }
 
 func (s *fakeStore) Stage() (Staged, error) {
@@ -123,8 +125,23 @@ func (m *fakeStaged) Prepend(h []byte) error {
 	rest := bytes.Clone(m.Bytes())
 	m.Reset()
 	m.Buffer.Write(h)
-	m.Buffer.Write(rest)
+	for i, c := range rest {
+		m.Buffer.WriteString(m.inserted[int64(i)])
+		m.Buffer.WriteByte(c)
+	}
 	return nil
+}
+
+func (m *fakeStaged) Insert(at int64, text string) error {
+	if m.inserted == nil {
+		m.inserted = map[int64]string{}
+	}
+	m.inserted[at] = text
+	return nil
+}
+
+func (m *fakeStaged) Reader() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(m.Bytes())), nil
 }
 
 func (m *fakeStaged) Size() int64 { return int64(m.Len()) }
@@ -158,7 +175,11 @@ func (s *fakeStore) Deliver(_ context.Context, m Staged, targets []Target) (fail
 		if s.mail == nil {
 			s.mail = map[string][]string{}
 		}
-		s.mail[t.Address] = append(s.mail[t.Address], m.(*fakeStaged).String())
+		box := t.Address
+		if t.Junk {
+			box += " junk"
+		}
+		s.mail[box] = append(s.mail[box], m.(*fakeStaged).String())
 	}
 	if len(failed) == len(targets) {
 		return nil, failed[0].Err

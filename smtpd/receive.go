@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"time"
@@ -15,6 +16,7 @@ type incoming struct {
 	tooBig bool
 	end    time.Time // no octet is taken after it
 	err    error     // of head or staged
+	judge  judge     // nil: it is not judged
 }
 
 var (
@@ -57,8 +59,11 @@ func (s *session) receive() *Reply {
 		defer staged.Close()
 	}
 	m := &incoming{staged: staged, max: w.srv.MaxSize, err: err, end: time.Now().Add(w.srv.MessageTimeout)}
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
 	if err == nil {
 		m.head = s.newHeaderReader(staged)
+		m.judge = s.beginJudgment(ctx)
 	}
 	if err := w.receiveMessage(m); err != nil {
 		w.log.Info("message not received", "error", err)
@@ -68,7 +73,7 @@ func (s *session) receive() *Reply {
 	began := time.Now()
 	r := m.refused()
 	if r == nil {
-		r = s.deliver(m)
+		r = s.deliver(ctx, m)
 	}
 	s.observe(r, m.d.size, time.Since(began))
 	log := w.log.With("from", s.mail.From.String(), "to", recipientList(s.recipients), "size", m.d.size)

@@ -49,6 +49,7 @@ type Server struct {
 	Store     Store     // takes messages
 	Queue     Queue     // takes messages for elsewhere, and for who could not be delivered to; nil: nothing is sent elsewhere
 	Devices   []Device  // networks whose clients need not log in
+	Policy    Policy    // judges strangers' messages; nil: all are taken
 	Gate      Gate      // looks at strangers on port 25; nil: all may come in
 	// Shared tells of an address, other than loopback, that it stands for everybody, as
 	// that of a proxy or of a container's gateway does; nil: none does.

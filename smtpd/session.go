@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"github.com/emersion/go-smtp"
+
+	"kurir/internal/policy"
 )
 
 // session is one go-smtp session: a client's dialogue, up to STARTTLS or its end.
@@ -17,6 +19,7 @@ type session struct {
 	recipients []recipient
 	targets    []Target
 	known      map[string]bool // accounts in targets
+	verdict    policy.Verdict  // on a stranger's message, once it was judged
 }
 
 var _ smtp.AuthSession = (*session)(nil)

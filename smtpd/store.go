@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"io"
 	"slices"
 
 	"kurir/store"
@@ -12,6 +13,11 @@ type Staged interface {
 	Write(p []byte) (int, error)
 	// Size is how many octets have been written.
 	Size() int64
+	// Reader reads what has been written so far; after Prepend, all of it. Close it when done.
+	Reader() (io.ReadCloser, error)
+	// Insert has text without line ends stand before the octet at, the beginning of a line,
+	// once Prepend was called; of several calls each is for a later line.
+	Insert(at int64, text string) error
 	// Prepend puts header lines in front of what has been written; once, at the end.
 	Prepend(header []byte) error
 	// KeepAs makes a durable copy at path.
@@ -20,10 +26,11 @@ type Staged interface {
 	Close() error
 }
 
-// Target is the account, by its address, into whose INBOX a message goes.
+// Target is the account, by its address, that a message goes to.
 type Target struct {
 	Address   string
 	Recipient string // the address that the sender wrote to
+	Junk      bool   // into the account's mailbox for junk, INBOX if it has none
 }
 
 // Failure is a target that has not got the message, while others have.
@@ -59,7 +66,7 @@ func (s MailStore) Stage() (Staged, error) {
 func (s MailStore) Deliver(ctx context.Context, m Staged, targets []Target) ([]Failure, error) {
 	to := make([]store.Target, len(targets))
 	for i, t := range targets {
-		to[i].Address = t.Address
+		to[i].Address, to[i].Junk = t.Address, t.Junk
 	}
 	failed, err := s.Store.Deliver(ctx, m.(*store.Staged), to)
 	if err != nil {

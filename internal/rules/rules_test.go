@@ -22,6 +22,7 @@ var forbidden = map[string][]string{
 	"imapd":               {"smtpd", "pop3d", "internal/queue", "internal/web", "cmd"},
 	"pop3d":               {"smtpd", "imapd", "internal/queue", "internal/web", "cmd"},
 	"store":               {"smtpd", "imapd", "pop3d", "internal/queue", "internal/auth", "internal/directory", "internal/listen", "internal/web", "cmd"},
+	"internal/policy":     {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/queue":      {"smtpd", "imapd", "pop3d", "dnsutil", "internal/smtpclient", "internal/admin", "cmd"},
 	"internal/relay":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/sqldb", "cmd"},
 	"internal/smtpclient": {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
