@@ -75,6 +75,9 @@ func (s *session) resolve(to Path) (accounts []string, err error) {
 	}
 	room := false
 	for _, r := range found {
+		if r.Remote != "" {
+			continue
+		}
 		accounts = append(accounts, r.Account.Address)
 		if qerr := w.srv.Store.CheckQuota(w.ctx, r.Account.Address, s.mail.Size); qerr != nil {
 			err = qerr

@@ -16,36 +16,46 @@ func aliasCommand(e *env) *cobra.Command {
 		Short: "Addresses that lead to other addresses",
 		Example: `  kurir alias add info@example.org alice@example.org bob@example.org
   kurir alias add @example.org alice@example.org
+  kurir alias add board@example.org alice@example.org --to bob@example.com
   kurir alias list`,
 	}, aliasAdd(e), aliasList(e), aliasRemove(e))
 }
 
 func aliasAdd(e *env) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "add ADDRESS TARGET...",
-		Short: "Lead an address to one or more local addresses",
+		Use:   "add ADDRESS [TARGET...] [--to ADDRESS]...",
+		Short: "Lead an address to one or more others, here or on other servers",
 		Long: `Lead an address to one or more addresses of this server. The address "@DOMAIN"
 stands for every address of the domain that is neither an account nor an alias.
+
+With --to, mail is passed on to an address of another server as well. It leaves
+unchanged, with a sender address of the alias's domain (SRS), so that the other
+server can tell that this one may send it; what comes back to that address goes to
+the original sender. What looks like junk is not passed on. docs/sending.md says more.
 
 An account may send under an alias that leads to it alone, or with --may-send under
 any alias that leads to it.`,
 		Example: `  kurir alias add info@example.org alice@example.org
   kurir alias add --may-send team@example.org alice@example.org bob@example.org
-  kurir alias add @example.org alice@example.org`,
+  kurir alias add @example.org alice@example.org
+  kurir alias add friend@example.org --to friend@example.com
+  kurir alias add board@example.org alice@example.org --to bob@example.com --to carol@example.net`,
 		Args: func(c *cobra.Command, args []string) error {
-			if len(args) < 2 {
+			if len(args) < 2 && !(len(args) == 1 && c.Flags().Changed("to")) {
 				return exactly("ADDRESS", "TARGET")(c, args)
 			}
 			return nil
 		},
 	}
+	to := c.Flags().StringArray("to", nil, "pass mail on to this `address` of another server; can be given several times")
 	maySend := c.Flags().Bool("may-send", false, "let all targets send under this address")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
-			if err := o.AddAlias(ctx, admin.Alias{Address: args[0], Targets: args[1:], MaySend: *maySend}); err != nil {
+			targets := slices.Concat(args[1:], *to)
+			if err := o.AddAlias(ctx, admin.Alias{Address: args[0], Targets: targets, Remote: *to, MaySend: *maySend}); err != nil {
 				return err
 			}
-			e.printf("Mail for %s goes to %s.\n", plain(args[0]), plain(strings.Join(args[1:], ", ")))
+			e.printf("Mail for %s goes to %s.\n", plain(args[0]), plain(strings.Join(targets, ", ")))
 			return nil
 		})
 	}
@@ -102,15 +112,20 @@ func maySend(rows []admin.Alias, a admin.Alias) bool {
 	if strings.HasPrefix(a.Address, "@") {
 		return false
 	}
-	targets := map[string][]string{}
+	targets, remote := map[string][]string{}, map[string]bool{}
 	for _, r := range rows {
 		targets[r.Address] = r.Targets
+		for _, t := range r.Remote {
+			remote[t] = true
+		}
 	}
 	seen, accounts := map[string]bool{}, map[string]bool{}
 	for next := slices.Clone(a.Targets); len(next) > 0; {
 		one := next[0]
 		next = next[1:]
 		switch further, ok := targets[one]; {
+		case remote[one]:
+			return false // it leads to others than accounts, too
 		case seen[one]:
 		case ok:
 			next = append(next, further...)

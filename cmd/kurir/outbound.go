@@ -152,6 +152,8 @@ func (s *site) checkDevices(ctx context.Context) {
 		case err != nil:
 		case len(found) != 1:
 			err = errors.New("it leads to several accounts")
+		case found[0].Remote != "":
+			err = errors.New("it leads to another server")
 		case found[0].Account.Disabled:
 			err = errors.New("it is disabled")
 		}

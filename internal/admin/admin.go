@@ -135,7 +135,8 @@ type Removed struct {
 type Alias struct {
 	Address string   `json:"address"` // "@domain": all other addresses of the domain
 	Targets []string `json:"targets"`
-	MaySend bool     `json:"may_send"` // the targets may use it as sender
+	Remote  []string `json:"remote,omitempty"` // those of Targets that may be, or are, of other servers
+	MaySend bool     `json:"may_send"`         // the targets may use it as sender
 }
 
 // Mailbox is one mailbox of an account with its counts.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 
 	"kurir/internal/directory"
@@ -112,7 +113,13 @@ func (s *Service) ListDomains(ctx context.Context) ([]Domain, error) {
 func (s *Service) AddAlias(ctx context.Context, a Alias) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.Directory.AddAlias(ctx, a.Address, a.Targets, a.MaySend)
+	var targets []string
+	for _, t := range a.Targets {
+		if !slices.Contains(a.Remote, t) {
+			targets = append(targets, t)
+		}
+	}
+	_, err := s.Directory.AddForward(ctx, a.Address, targets, a.Remote, a.MaySend)
 	return err
 }
 
@@ -121,7 +128,7 @@ func (s *Service) ListAliases(ctx context.Context) ([]Alias, error) {
 	rows, err := s.Directory.ListAliases(ctx)
 	list := make([]Alias, len(rows))
 	for i, r := range rows {
-		list[i] = Alias{Address: r.Address, Targets: r.Targets, MaySend: r.MaySend}
+		list[i] = Alias{Address: r.Address, Targets: r.Targets, Remote: r.Remote, MaySend: r.MaySend}
 	}
 	return list, err
 }

@@ -184,7 +184,7 @@ func findFreeName(ctx context.Context, q querier, a Address) (Domain, error) {
 }
 
 // refuseWhileTarget gives ErrInUse with the names that query finds, if it finds any.
-func refuseWhileTarget(ctx context.Context, tx *sql.Tx, what, query string, id int64) error {
+func refuseWhileTarget(ctx context.Context, tx *sql.Tx, what, query string, id any) error {
 	names, err := collect(ctx, tx, func(rows *sql.Rows) (string, error) {
 		var a Address
 		err := rows.Scan(&a.Local, &a.Domain)

@@ -44,6 +44,13 @@ func (a Address) String() string {
 // When lenient, a local part that would have needed quotes is taken without (the SMTP
 // library hands it over so).
 func parse(s string, lenient bool) (a Address, detail string, err error) {
+	a, local, err := parseKeepingCase(s, lenient)
+	_, detail = splitDetail(local)
+	return a, detail, err
+}
+
+// parseKeepingCase also returns the local part in the case in which it was written.
+func parseKeepingCase(s string, lenient bool) (a Address, local string, err error) {
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
 		return a, "", fmt.Errorf("%w: %q has no @; write user@domain", ErrInvalidAddress, bounded(s))
@@ -51,7 +58,7 @@ func parse(s string, lenient bool) (a Address, detail string, err error) {
 	if a.Domain, err = ParseDomain(s[at+1:]); err != nil {
 		return a, "", err
 	}
-	local := s[:at]
+	local = s[:at]
 	switch {
 	case len(local) >= 2 && local[0] == '"' && local[len(local)-1] == '"':
 		var ok bool
@@ -72,8 +79,7 @@ func parse(s string, lenient bool) (a Address, detail string, err error) {
 		return a, "", fmt.Errorf("%w: what is before the @ of %q must be 1 to 64 bytes of text", ErrInvalidAddress, bounded(s))
 	}
 	a.Local = lower
-	_, detail = splitDetail(local)
-	return a, detail, nil
+	return a, local, nil
 }
 
 // ParseDomain returns the canonical form of a domain name: lower case, A-labels, no

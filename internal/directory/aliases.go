@@ -12,7 +12,8 @@ import (
 // Alias is an address whose mail goes to others.
 type Alias struct {
 	Address string   // canonical; "@domain" for the domain's catch-all
-	Targets []string // local addresses: accounts or aliases, with +tag or not
+	Targets []string // accounts or aliases here, with +tag or not, and addresses of other servers
+	Remote  []string // those of Targets that are of other servers
 	MaySend bool     // each account it leads to may send as it, also when there are several
 	Created time.Time
 }
@@ -22,6 +23,13 @@ type Alias struct {
 // allowed. Errors: ErrInvalidAddress, ErrNoDomain (a remote target too), ErrNoAccount
 // (a target that isn't there), ErrExists, ErrLoop.
 func (d *Directory) AddAlias(ctx context.Context, address string, targets []string, maySend bool) (Alias, error) {
+	return d.AddForward(ctx, address, targets, nil, maySend)
+}
+
+// AddForward is AddAlias for an alias whose mail goes to the addresses in to as well,
+// which may be of other servers: they are meant so, and no slip of the pen in the name of
+// a domain here.
+func (d *Directory) AddForward(ctx context.Context, address string, targets, to []string, maySend bool) (Alias, error) {
 	a, err := parseAlias(address)
 	if err != nil {
 		return Alias{}, err
@@ -37,7 +45,7 @@ func (d *Directory) AddAlias(ctx context.Context, address string, targets []stri
 		if err := tx.QueryRowContext(ctx, insert, dom.ID, a.Local, maySend, now()).Scan(&id); err != nil {
 			return err
 		}
-		alias, err = setTargets(ctx, tx, a, id, targets)
+		alias, err = setTargets(ctx, tx, a, id, targets, to)
 		return err
 	})
 	return alias, err
@@ -46,6 +54,11 @@ func (d *Directory) AddAlias(ctx context.Context, address string, targets []stri
 // SetAlias replaces the targets of an alias that is there, and whether they may send
 // as it. Errors as AddAlias, with ErrNoAlias in place of ErrExists.
 func (d *Directory) SetAlias(ctx context.Context, address string, targets []string, maySend bool) (Alias, error) {
+	return d.SetForward(ctx, address, targets, nil, maySend)
+}
+
+// SetForward is to SetAlias what AddForward is to AddAlias.
+func (d *Directory) SetForward(ctx context.Context, address string, targets, to []string, maySend bool) (Alias, error) {
 	var alias Alias
 	err := d.changeAlias(ctx, address, func(tx *sql.Tx, a Address, id int64) (err error) {
 		if _, err := tx.ExecContext(ctx, `UPDATE aliases SET may_send = $1 WHERE id = $2`, maySend, id); err != nil {
@@ -54,7 +67,7 @@ func (d *Directory) SetAlias(ctx context.Context, address string, targets []stri
 		if _, err := tx.ExecContext(ctx, `DELETE FROM alias_targets WHERE alias = $1`, id); err != nil {
 			return err
 		}
-		alias, err = setTargets(ctx, tx, a, id, targets)
+		alias, err = setTargets(ctx, tx, a, id, targets, to)
 		return err
 	})
 	return alias, err
@@ -77,7 +90,7 @@ func (d *Directory) RemoveAlias(ctx context.Context, address string) error {
 // ListAliases returns all aliases, sorted by domain and local part.
 func (d *Directory) ListAliases(ctx context.Context) ([]Alias, error) {
 	const query = `SELECT x.local, d.name, x.may_send, x.created,
-			coalesce(a.local, y.local), coalesce(ad.name, yd.name), t.detail
+			coalesce(a.local, y.local, t.remote_local), coalesce(ad.name, yd.name, t.remote_domain), t.detail, t.remote_domain <> ''
 		FROM aliases x JOIN domains d ON d.id = x.domain JOIN alias_targets t ON t.alias = x.id
 		LEFT JOIN accounts a ON a.id = t.target_account LEFT JOIN domains ad ON ad.id = a.domain
 		LEFT JOIN aliases y ON y.id = t.target_alias LEFT JOIN domains yd ON yd.id = y.domain
@@ -86,17 +99,22 @@ func (d *Directory) ListAliases(ctx context.Context) ([]Alias, error) {
 		var a, t Address
 		var created int64
 		var detail string
-		err = rows.Scan(&a.Local, &a.Domain, &x.MaySend, &created, &t.Local, &t.Domain, &detail)
+		var remote bool
+		err = rows.Scan(&a.Local, &a.Domain, &x.MaySend, &created, &t.Local, &t.Domain, &detail, &remote)
 		if detail != "" {
 			t.Local += "+" + detail
 		}
 		x.Address, x.Targets, x.Created = a.String(), []string{t.String()}, unix(created)
+		if remote {
+			x.Remote = x.Targets
+		}
 		return x, err
 	}, query)
 	var all []Alias
 	for _, x := range rows {
 		if n := len(all); n > 0 && all[n-1].Address == x.Address {
 			all[n-1].Targets = append(all[n-1].Targets, x.Targets...)
+			all[n-1].Remote = append(all[n-1].Remote, x.Remote...)
 		} else {
 			all = append(all, x)
 		}

@@ -17,14 +17,15 @@ type Domain struct {
 	Created  time.Time
 }
 
-// AddDomain makes name a local domain. Errors: ErrInvalidAddress, ErrExists.
+// AddDomain makes name a local domain. Errors: ErrInvalidAddress, ErrExists, ErrInUse
+// while aliases pass mail on to addresses of it as another server's.
 func (d *Directory) AddDomain(ctx context.Context, name string) (Domain, error) {
 	return d.addDomain(ctx, name, "")
 }
 
 // AddDomainAlias makes every address under alias mean the same local part under
 // target. If target is an alias itself, alias means what that one means. Errors:
-// ErrInvalidAddress, ErrExists, ErrNoDomain.
+// ErrInvalidAddress, ErrExists, ErrNoDomain, ErrInUse as for AddDomain.
 func (d *Directory) AddDomainAlias(ctx context.Context, alias, target string) (Domain, error) {
 	name, err := ParseDomain(target)
 	if err != nil {
@@ -42,6 +43,11 @@ func (d *Directory) addDomain(ctx context.Context, name, target string) (Domain,
 	err = d.change(ctx, func(tx *sql.Tx) error {
 		if _, err := findDomain(ctx, tx, name); !errors.Is(err, ErrNoDomain) {
 			return orError(err, fmt.Errorf("%s: %w", name, ErrExists))
+		}
+		const forwards = `SELECT x.local, d.name FROM alias_targets t JOIN aliases x ON x.id = t.alias JOIN domains d ON d.id = x.domain
+			WHERE t.remote_domain = $1 ORDER BY d.name, x.local LIMIT 10`
+		if err := refuseWhileTarget(ctx, tx, name, forwards, name); err != nil {
+			return err
 		}
 		var targetID sql.NullInt64
 		if target != "" {

@@ -8,14 +8,17 @@ import (
 	"strings"
 )
 
-// Recipient is an account that gets the mail for an address.
+// Recipient is an account that gets the mail for an address, or an address of another
+// server that it is passed on to.
 type Recipient struct {
-	Account Account
-	Detail  string // "tag" of user+tag, as the sender or the alias wrote it; "" for none
+	Account Account // zero for an address of another server
+	Detail  string  // "tag" of user+tag, as the sender or the alias wrote it; "" for none
+	Remote  string  // an address of another server, "" for an account here
+	Alias   string  // the alias that Remote is a target of, "@domain" for a catch-all; "" for an account
 }
 
 // Resolve says who receives mail for an address (RFC 5321 section 2.3.11), each
-// account once. The first of these that fits counts:
+// account and each address of another server once. The first of these that fits counts:
 //
 //   - the account or alias of exactly this local part;
 //   - the one of the part before the first "+", what follows being the detail;
@@ -63,7 +66,7 @@ func (d *Directory) Resolve(ctx context.Context, address string) ([]Recipient, e
 	}
 	all := slices.Clone(e.recipients)
 	for i := range all {
-		if tagged && all[i].Detail == "" {
+		if tagged && all[i].Detail == "" && all[i].Remote == "" {
 			all[i].Detail = detail
 		}
 	}
@@ -171,7 +174,7 @@ func (d *Directory) MaySendAs(ctx context.Context, account, address string) (boo
 	if err != nil || e == nil {
 		return false, ownFault(err)
 	}
-	among := slices.ContainsFunc(e.recipients, func(r Recipient) bool { return r.Account.ID == acc.ID })
+	among := slices.ContainsFunc(e.recipients, func(r Recipient) bool { return r.Remote == "" && r.Account.ID == acc.ID })
 	return among && (e.maySend || len(e.recipients) == 1), nil
 }
 

@@ -9,7 +9,9 @@ import "kurir/internal/sqldb"
 // removed account can't be taken for a new one of the same name. A target names an
 // account or an alias by id: renaming an account needs no change of aliases, and one
 // that an alias leads to can't vanish.
-var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: `
+var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: tables}, {Name: "directory/2 remote targets", SQL: remoteTargets}}
+
+const tables = `
 CREATE TABLE domains (
 	id      INTEGER PRIMARY KEY AUTOINCREMENT,
 	name    TEXT NOT NULL UNIQUE,
@@ -60,4 +62,28 @@ CREATE TABLE alias_targets (
 );
 CREATE INDEX alias_targets_account ON alias_targets (target_account);
 CREATE INDEX alias_targets_alias ON alias_targets (target_alias);
-`}}
+`
+
+// A target may be an address of another server as well.
+const remoteTargets = `
+CREATE TABLE alias_targets_2 (
+	alias          BIGINT NOT NULL REFERENCES aliases (id) ON DELETE CASCADE,
+	position       BIGINT NOT NULL,
+	target_account BIGINT REFERENCES accounts (id),
+	target_alias   BIGINT REFERENCES aliases (id),
+	remote_local   TEXT NOT NULL, -- as the admin wrote it, without quotes; '' for a target here
+	remote_domain  TEXT NOT NULL, -- canonical; '' for a target here
+	detail         TEXT NOT NULL, -- what stood behind the + of a target here
+	PRIMARY KEY (alias, position),
+	CHECK ((target_account IS NOT NULL AND target_alias IS NULL AND remote_domain = '')
+		OR (target_account IS NULL AND target_alias IS NOT NULL AND remote_domain = '')
+		OR (target_account IS NULL AND target_alias IS NULL AND remote_domain <> '' AND remote_local <> ''))
+);
+INSERT INTO alias_targets_2 (alias, position, target_account, target_alias, remote_local, remote_domain, detail)
+	SELECT alias, position, target_account, target_alias, '', '', detail FROM alias_targets;
+DROP TABLE alias_targets;
+ALTER TABLE alias_targets_2 RENAME TO alias_targets;
+CREATE INDEX alias_targets_account ON alias_targets (target_account);
+CREATE INDEX alias_targets_alias ON alias_targets (target_alias);
+CREATE INDEX alias_targets_domain ON alias_targets (remote_domain);
+`

@@ -5,16 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // setTargets gives an alias that has no targets its targets, and makes sure that it
 // and all aliases which lead to it can still be expanded.
-func setTargets(ctx context.Context, tx *sql.Tx, a Address, id int64, targets []string) (Alias, error) {
-	if len(targets) == 0 {
+// Those in to may be of other servers.
+func setTargets(ctx context.Context, tx *sql.Tx, a Address, id int64, targets, to []string) (Alias, error) {
+	switch n := len(targets) + len(to); {
+	case n == 0:
 		return Alias{}, fmt.Errorf("%s: %w: an alias needs a target", a, ErrInvalidAddress)
-	}
-	if len(targets) > MaxRecipients {
-		return Alias{}, fmt.Errorf("%s: %w: %d targets, the most is %d", a, ErrLoop, len(targets), MaxRecipients)
+	case n > MaxRecipients:
+		return Alias{}, fmt.Errorf("%s: %w: %d targets, the most is %d", a, ErrLoop, n, MaxRecipients)
 	}
 	alias := Alias{Address: a.String()}
 	var created int64
@@ -22,16 +25,23 @@ func setTargets(ctx context.Context, tx *sql.Tx, a Address, id int64, targets []
 		return alias, err
 	}
 	alias.Created = unix(created)
-	for i, s := range targets {
+	for i, s := range slices.Concat(targets, to) {
 		t, err := findTarget(ctx, tx, s)
+		if i >= len(targets) && errors.Is(err, ErrNoDomain) {
+			t, err = remoteTarget(s)
+		}
 		if err != nil {
 			return alias, err
 		}
-		const insert = `INSERT INTO alias_targets (alias, position, target_account, target_alias, detail) VALUES ($1, $2, $3, $4, $5)`
-		if _, err := tx.ExecContext(ctx, insert, id, i, t.account, t.alias, t.detail); err != nil {
+		const insert = `INSERT INTO alias_targets (alias, position, target_account, target_alias, remote_local, remote_domain, detail)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`
+		if _, err := tx.ExecContext(ctx, insert, id, i, t.account, t.alias, t.remote.Local, t.remote.Domain, t.detail); err != nil {
 			return alias, err
 		}
 		alias.Targets = append(alias.Targets, t.address)
+		if t.remote.Domain != "" {
+			alias.Remote = append(alias.Remote, t.address)
+		}
 	}
 	return alias, checkExpansion(ctx, tx, id)
 }
@@ -39,6 +49,7 @@ func setTargets(ctx context.Context, tx *sql.Tx, a Address, id int64, targets []
 type target struct {
 	address        string // canonical
 	account, alias sql.NullInt64
+	remote         Address // of another server, its local part as it was written
 	detail         string
 }
 
@@ -52,7 +63,7 @@ func findTarget(ctx context.Context, q querier, s string) (t target, err error) 
 	if err == nil && dom.AliasOf != "" {
 		dom, err = findDomain(ctx, q, dom.AliasOf)
 	} else if errors.Is(err, ErrNoDomain) {
-		err = fmt.Errorf("target %s: %w; mail can be passed on to local addresses only", a, ErrNoDomain)
+		err = fmt.Errorf("target %s: %w; if its mail is to be passed on to another server: --to %s", a, ErrNoDomain, a)
 	}
 	if err != nil {
 		return t, err
@@ -83,6 +94,20 @@ func findTarget(ctx context.Context, q querier, s string) (t target, err error) 
 	return t, fmt.Errorf("target %w", noAccount(t.address))
 }
 
+// remoteTarget reads an address of another server. Its local part means only what that
+// server says, so it stays as it was written.
+func remoteTarget(s string) (target, error) {
+	a, written, err := parseKeepingCase(s, false)
+	switch {
+	case err != nil:
+		return target{}, err
+	case !strings.Contains(a.Domain, "."):
+		return target{}, fmt.Errorf("target %s: %w: the domain of another server has a dot in it", a, ErrInvalidAddress)
+	}
+	a.Local = written
+	return target{address: a.String(), remote: a}, nil
+}
+
 // checkExpansion expands the alias and all those that lead to it.
 func checkExpansion(ctx context.Context, q querier, id int64) error {
 	ids, err := collect(ctx, q, func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) },
@@ -97,10 +122,10 @@ func checkExpansion(ctx context.Context, q querier, id int64) error {
 	return err
 }
 
-// expand follows an alias to the accounts it leads to, each once, in the order of the
-// targets. ErrLoop past the bounds.
+// expand follows an alias to the accounts and remote addresses it leads to, each once, in
+// the order of the targets. ErrLoop past the bounds.
 func expand(ctx context.Context, q querier, id int64) ([]Recipient, error) {
-	e := expansion{q: q, open: map[int64]bool{}, done: map[int64]bool{}, seen: map[int64]bool{}}
+	e := expansion{q: q, open: map[int64]bool{}, done: map[int64]bool{}, seen: map[int64]bool{}, sent: map[Address]bool{}}
 	err := e.alias(ctx, id, "")
 	return e.all, err
 }
@@ -109,16 +134,19 @@ type expansion struct {
 	q          querier
 	open, done map[int64]bool // aliases on the way here; aliases behind us
 	seen       map[int64]bool // accounts
+	sent       map[Address]bool
 	all        []Recipient
 }
 
 type step struct {
 	alias   sql.NullInt64
 	account Account
+	remote  Address
+	of      Address // the alias itself
 	detail  string
 }
 
-// alias adds the accounts that one alias leads to; detail is that of the way to it.
+// alias adds what one alias leads to; detail is that of the way to it.
 func (e *expansion) alias(ctx context.Context, id int64, detail string) error {
 	switch {
 	case e.open[id]:
@@ -144,13 +172,20 @@ func (e *expansion) alias(ctx context.Context, id int64, detail string) error {
 			}
 			continue
 		}
+		if s.remote.Domain != "" {
+			if !e.sent[s.remote] {
+				e.sent[s.remote] = true
+				e.all = append(e.all, Recipient{Remote: s.remote.String(), Alias: s.of.String()})
+			}
+			continue
+		}
 		if !e.seen[s.account.ID] {
 			e.seen[s.account.ID] = true
 			e.all = append(e.all, Recipient{Account: s.account, Detail: s.detail})
 		}
 	}
 	if len(e.all) > MaxRecipients {
-		return fmt.Errorf("%w: more than %d accounts", ErrLoop, MaxRecipients)
+		return fmt.Errorf("%w: more than %d recipients", ErrLoop, MaxRecipients)
 	}
 	return nil
 }
@@ -158,13 +193,16 @@ func (e *expansion) alias(ctx context.Context, id int64, detail string) error {
 // readSteps reads an alias's targets, all before the next alias is asked.
 func readSteps(ctx context.Context, q querier, id int64) ([]step, error) {
 	const query = `SELECT t.target_alias, t.detail, coalesce(a.id, 0), coalesce(a.local, ''), coalesce(d.name, ''),
-			coalesce(a.disabled, FALSE), coalesce(a.quota, 0), coalesce(a.created, 0)
-		FROM alias_targets t LEFT JOIN accounts a ON a.id = t.target_account LEFT JOIN domains d ON d.id = a.domain
+			coalesce(a.disabled, FALSE), coalesce(a.quota, 0), coalesce(a.created, 0),
+			t.remote_local, t.remote_domain, x.local, xd.name
+		FROM alias_targets t JOIN aliases x ON x.id = t.alias JOIN domains xd ON xd.id = x.domain
+		LEFT JOIN accounts a ON a.id = t.target_account LEFT JOIN domains d ON d.id = a.domain
 		WHERE t.alias = $1 ORDER BY t.position`
 	return collect(ctx, q, func(rows *sql.Rows) (s step, err error) {
 		var a Address
 		var created int64
-		err = rows.Scan(&s.alias, &s.detail, &s.account.ID, &a.Local, &a.Domain, &s.account.Disabled, &s.account.Quota, &created)
+		err = rows.Scan(&s.alias, &s.detail, &s.account.ID, &a.Local, &a.Domain, &s.account.Disabled, &s.account.Quota, &created,
+			&s.remote.Local, &s.remote.Domain, &s.of.Local, &s.of.Domain)
 		s.account.Address, s.account.Created = a.String(), unix(created)
 		return s, err
 	}, query, id)

@@ -143,12 +143,15 @@ func (q *Queue) notice(ctx context.Context, to, client string) (*arrival, error)
 	switch {
 	case err == nil:
 		for _, t := range accounts {
-			a.recipient(q, Recipient{Address: to, Notify: relay.NotifyNever, Account: t.Account.Address}, now)
+			address := to
+			if t.Remote != "" {
+				address = t.Remote
+				q.holdAll(a)
+			}
+			a.recipient(q, Recipient{Address: address, Notify: relay.NotifyNever, Account: t.Account.Address}, now)
 		}
 	case errors.Is(err, directory.ErrNoDomain):
-		if q.o.HoldRemote != "" {
-			a.held, a.reason = holdRemote, q.o.HoldRemote
-		}
+		q.holdAll(a)
 		a.recipient(q, Recipient{Address: to, Notify: relay.NotifyNever}, now)
 	case errors.Is(err, directory.ErrNoAccount), errors.Is(err, directory.ErrInvalidAddress), errors.Is(err, directory.ErrLoop):
 		return nil, fmt.Errorf("%w: %w", errNobody, err)
@@ -159,6 +162,13 @@ func (q *Queue) notice(ctx context.Context, to, client string) (*arrival, error)
 		return nil, errNobody
 	}
 	return a, nil
+}
+
+// holdAll holds what is for other hosts where all of that is held.
+func (q *Queue) holdAll(a *arrival) {
+	if q.o.HoldRemote != "" {
+		a.held, a.reason = holdRemote, q.o.HoldRemote
+	}
 }
 
 // fill makes the file of a notice.
