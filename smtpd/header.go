@@ -36,19 +36,40 @@ func (t *traces) add(line []byte) {
 	}
 }
 
-// scanner is the headerReader of inbound mail: it changes nothing and keeps one line.
+// scanner is the headerReader of inbound mail. It keeps one line and changes nothing but,
+// at the end, the names of fields that pretend to be ours.
 type scanner struct {
-	to   Staged
-	line []byte
-	done bool
+	to     Staged
+	line   []byte
+	cut    bool  // there is more of the line
+	length int64 // of the line so far
+	at     int64 // where the line begins
+	done   bool
 	traces
+	claims claims
 }
 
 const maxScanLine = 512
 
 func (h *scanner) seen() *traces { return &h.traces }
 
-func (h *scanner) finish() error { return nil }
+// finish has the fields renamed that claim to be ours: later, so that the message is
+// judged as it was received.
+func (h *scanner) finish() error {
+	if !h.done && len(h.line) > 0 { // BDAT may end within a line
+		h.claims.line(h.at, h.line, h.cut)
+	}
+	h.claims.end()
+	if h.claims.too {
+		return replyTooManyClaims
+	}
+	for _, at := range h.claims.found {
+		if err := h.to.Insert(at, renamed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (h *scanner) write(p []byte) error {
 	if !h.done {
@@ -65,15 +86,21 @@ func (h *scanner) scan(p []byte) {
 		if i >= 0 {
 			part = p[:i]
 		}
-		h.line = append(h.line, part[:min(len(part), maxScanLine-len(h.line))]...)
+		room := maxScanLine - len(h.line)
+		h.cut = h.cut || len(part) > room
+		h.line = append(h.line, part[:min(len(part), room)]...)
 		if i < 0 {
+			h.length += int64(len(part))
 			return
 		}
+		h.length += int64(i) + 1
 		p = p[i+1:]
 		line := bytes.TrimSuffix(h.line, []byte("\r"))
 		h.done = len(line) == 0
 		h.add(line)
-		h.line = h.line[:0]
+		h.claims.line(h.at, line, h.cut)
+		h.at += h.length
+		h.line, h.cut, h.length = h.line[:0], false, 0
 	}
 	if h.done {
 		h.line = nil
@@ -85,7 +112,7 @@ func (s *session) newHeaderReader(to Staged) headerReader {
 	if s.by.submits() {
 		return &rewriter{to: to, s: s}
 	}
-	return &scanner{to: to}
+	return &scanner{to: to, claims: claims{hostname: s.wire.srv.Hostname}}
 }
 
 // checkHops finds mail that goes round: by its count of Received lines (RFC 5321

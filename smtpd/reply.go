@@ -113,28 +113,29 @@ var (
 
 // Answers to senders, recipients and messages.
 var (
-	replyNotYours    = &Reply{553, "5.7.1", "you may not send with this sender address", nil}
-	replyNoAccount   = &Reply{525, "5.7.13", "this account can't send any more", nil}
-	replyNoUser      = &Reply{550, "5.1.1", "no such user here", nil}
-	replyNoRelay     = &Reply{550, "5.7.1", "relaying denied: that domain's mail is not received here", nil}
-	replyNoRemote    = &Reply{550, "5.7.1", "this server sends no mail to other domains", nil}
-	replyShortDomain = &Reply{550, "5.1.2", "the domain after the @ is not complete", nil}
-	replyNoDomain    = &Reply{550, "5.1.2", "what is after the @ can't be a mail server's name or address", nil}
-	replyAliasLoop   = &Reply{550, "5.4.6", "alias leads in a circle", nil}
-	replyBadAddress  = &Reply{553, "5.1.3", "no address that mail can be kept for", nil}
-	replyOverQuota   = &Reply{452, "4.2.2", "mailbox is full", nil}
-	replyManyTargets = &Reply{452, "4.5.3", "too many recipients", nil}
-	replyQueueFull   = &Reply{452, "4.3.1", "queue is full, try again later", nil}
-	replyDiskFull    = &Reply{452, "4.3.1", "not enough disk space, try again later", nil}
-	replyTooBig      = &Reply{552, "5.3.4", "message is too big", nil}
-	replyBigHeader   = &Reply{552, "5.3.4", "header of the message is too big", nil}
-	replyHeaderCR    = &Reply{554, "5.6.0", "header of the message has a CR without LF", nil}
-	replyTwoSenders  = &Reply{554, "5.6.0", "header of the message has a second From or Sender field", nil}
-	replySmuggling   = &Reply{554, "5.6.0", "message has what others take for its end: a dot on a line whose ends are not CR LF", nil}
-	replyNUL         = &Reply{554, "5.6.0", "message has a NUL", nil}
-	replyLongText    = &Reply{554, "5.6.0", "message has a line of more than 1 MiB", nil}
-	replyLoop        = &Reply{554, "5.4.6", "message goes round in a circle", nil}
-	replyUnavailable = &Reply{451, "4.3.0", "local error, try again later", nil}
+	replyNotYours      = &Reply{553, "5.7.1", "you may not send with this sender address", nil}
+	replyNoAccount     = &Reply{525, "5.7.13", "this account can't send any more", nil}
+	replyNoUser        = &Reply{550, "5.1.1", "no such user here", nil}
+	replyNoRelay       = &Reply{550, "5.7.1", "relaying denied: that domain's mail is not received here", nil}
+	replyNoRemote      = &Reply{550, "5.7.1", "this server sends no mail to other domains", nil}
+	replyShortDomain   = &Reply{550, "5.1.2", "the domain after the @ is not complete", nil}
+	replyNoDomain      = &Reply{550, "5.1.2", "what is after the @ can't be a mail server's name or address", nil}
+	replyAliasLoop     = &Reply{550, "5.4.6", "alias leads in a circle", nil}
+	replyBadAddress    = &Reply{553, "5.1.3", "no address that mail can be kept for", nil}
+	replyOverQuota     = &Reply{452, "4.2.2", "mailbox is full", nil}
+	replyManyTargets   = &Reply{452, "4.5.3", "too many recipients", nil}
+	replyQueueFull     = &Reply{452, "4.3.1", "queue is full, try again later", nil}
+	replyDiskFull      = &Reply{452, "4.3.1", "not enough disk space, try again later", nil}
+	replyTooBig        = &Reply{552, "5.3.4", "message is too big", nil}
+	replyBigHeader     = &Reply{552, "5.3.4", "header of the message is too big", nil}
+	replyHeaderCR      = &Reply{554, "5.6.0", "header of the message has a CR without LF", nil}
+	replyTwoSenders    = &Reply{554, "5.6.0", "header of the message has a second From or Sender field", nil}
+	replySmuggling     = &Reply{554, "5.6.0", "message has what others take for its end: a dot on a line whose ends are not CR LF", nil}
+	replyNUL           = &Reply{554, "5.6.0", "message has a NUL", nil}
+	replyLongText      = &Reply{554, "5.6.0", "message has a line of more than 1 MiB", nil}
+	replyTooManyClaims = &Reply{554, "5.6.0", "header of the message has more than 100 fields that pretend to be this server's", nil}
+	replyLoop          = &Reply{554, "5.4.6", "message goes round in a circle", nil}
+	replyUnavailable   = &Reply{451, "4.3.0", "local error, try again later", nil}
 )
 
 // replies is the one table of what others report and what the client is told.

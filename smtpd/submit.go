@@ -185,6 +185,9 @@ func (h *rewriter) endHeader() error {
 				return replyTwoSenders // RFC 5322 section 3.6; programs differ in which of them they show
 			}
 		}
+		if isOurs(f.name, []byte(f.value()), false, h.s.wire.srv.Hostname) {
+			out = append(out, renamed...)
+		}
 		has[f.name] = true
 		out = append(out, f.raw...)
 	}
