@@ -38,7 +38,7 @@ func domainAdd(e *env) *cobra.Command {
 				if err := o.AddDomain(ctx, args[0]); err != nil {
 					return err
 				}
-				e.printf("Domain %s added.\n", plain(args[0]))
+				e.printf("Domain %s added. What its DNS should say: kurir dns records %s\n", plain(args[0]), plain(args[0]))
 				if !strings.Contains(strings.TrimSuffix(args[0], "."), ".") {
 					fmt.Fprintf(e.stderr, "Note: %s has no dot; other servers know domains such as example.org only.\n", plain(args[0]))
 				}

@@ -53,6 +53,33 @@ func Load(cert, key string) (*tls.Certificate, error) {
 	return &pair, nil
 }
 
+// Chain reads the certificates in a file, the server's own first, without its key.
+func Chain(cert string) ([]*x509.Certificate, error) {
+	text, err := fsx.ReadFile(fsx.OS{}, cert, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	var chain []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("certificate: %s: %w", cert, err)
+		}
+		chain = append(chain, c)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("certificate: %s holds none", cert)
+	}
+	return chain, nil
+}
+
 // holds returns nil if a PEM block in text is what is wanted; its type may have a word
 // before that, as in "EC PRIVATE KEY".
 func holds(text []byte, want string) error {
