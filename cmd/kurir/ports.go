@@ -90,6 +90,7 @@ func (s *site) bind(ctx context.Context) error {
 				errs = append(errs, explainPort(p.name, address, s.local, err))
 				continue
 			}
+			l = s.proxied(p, l)
 			if p.protocol != "http" {
 				shared := strings.TrimSuffix(p.protocol, "s")
 				if limiters[shared] == nil {

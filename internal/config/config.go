@@ -38,10 +38,12 @@ type Config struct {
 	POP3S       Listener
 	HTTP        Listener
 
-	TLS    TLS
-	Limits Limits
-	Store  Store
-	Log    Log
+	TLS     TLS
+	Limits  Limits
+	Inbound Inbound
+	Proxy   Proxy
+	Store   Store
+	Log     Log
 
 	DNS     DNS
 	Relay   Relay
@@ -120,9 +122,10 @@ func Default() *Config {
 			AccountMessagesHour: 100, AccountMessagesDay: 500,
 			AccountRecipientsHour: 500, AccountRecipientsDay: 2000,
 		},
-		Store: Store{ExpungedKeep: time.Hour},
-		Log:   Log{Level: "info", Format: "text"},
-		DNS:   DNS{Servers: []string{}},
+		Inbound: defaultInbound(),
+		Store:   Store{ExpungedKeep: time.Hour},
+		Log:     Log{Level: "info", Format: "text"},
+		DNS:     DNS{Servers: []string{}},
 		Relay: Relay{
 			Smarthost: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
 			Connections: 200, ConnectionsPerDestination: 20, QueueMessages: 100_000,

@@ -39,6 +39,8 @@ var sections = map[string]string{
 	"http":        "HTTP: /healthz and /metrics. Anyone who can connect can read them.",
 	"tls":         "TLS: the certificate of this server.",
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
+	"inbound":     "Inbound: what strangers meet on port 25 before their messages. Users who log in, and\n# devices, never do.",
+	"proxy":       "Proxies in front of this server.",
 	"store":       "How the mail is kept.",
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
 	"relay":       "Relay: how mail to other domains leaves.",
@@ -48,7 +50,7 @@ var sections = map[string]string{
 // fields is every key, with its place in c, in the order of Example.
 func fields(c *Config) []field {
 	const address = "Addresses to listen on: host:port, or :port for all of this machine. [] turns it off."
-	return []field{
+	all := []field{
 		{key: "hostname", target: &c.Hostname, sample: "mail.example.com",
 			doc: "The name other servers know this one by. It must be set, and should be in the DNS\nin both directions. There is no default."},
 		{key: "data", target: &c.Data, path: true,
@@ -95,7 +97,9 @@ func fields(c *Config) []field {
 		{key: "limits.account_recipients_hour", target: &c.Limits.AccountRecipientsHour, least: none,
 			doc: "Recipients in other domains that an account may write to within an hour; 0 is no limit."},
 		{key: "limits.account_recipients_day", target: &c.Limits.AccountRecipientsDay, least: none, doc: "The same within a day."},
-
+	}
+	all = append(all, inboundFields(c)...)
+	return append(all, []field{
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},
 
@@ -130,5 +134,5 @@ func fields(c *Config) []field {
 
 		{key: "log.level", target: &c.Log.Level, doc: "The least that is logged: \"debug\", \"info\", \"warn\" or \"error\"."},
 		{key: "log.format", target: &c.Log.Format, doc: "\"text\" or \"json\"."},
-	}
+	}...)
 }

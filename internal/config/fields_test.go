@@ -29,6 +29,9 @@ func other(f field) (inTOML, inEnv string) {
 		if f.key == "dns.servers" {
 			return `["192.0.2.53", "[2001:db8::53]:53"]`, "192.0.2.53,[2001:db8::53]:53"
 		}
+		if strings.HasPrefix(f.key, "inbound.") {
+			return `["a.example", "b.example"]`, "a.example,b.example"
+		}
 		return `["127.0.0.1:0", "[::1]:0"]`, "127.0.0.1:0,[::1]:0"
 	case *[]netip.Prefix:
 		return `["127.0.0.0/8", "::1/128"]`, "127.0.0.0/8, ::1/128"
@@ -159,7 +162,7 @@ func TestSuggestions(t *testing.T) {
 		{"realy", true, "relay"},
 		{"devices", true, "[[device]]"},
 		{"routes", true, "[[route]]"},
-		{"relay.networks", false, "networks in [[device]]"},
+		{"relay.networks", false, "proxy.networks"},
 		{"relay.password", false, "password in [[route]]"},
 		{"relay.smarthost_pasword", false, "relay.smarthost_password"},
 	} {

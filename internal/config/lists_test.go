@@ -148,7 +148,7 @@ networks = []
 		`kurir.toml:18:3: devices: unknown section; did you mean [[device]]?`,
 		`kurir.toml:20:3: relay: is there once only: write [relay], not [[relay]]`,
 		`kurir.toml:21:2: device.x: unknown section`,
-		`kurir.toml:23:1: limits.networks: unknown key; did you mean networks in [[device]]?`,
+		`kurir.toml:23:1: limits.networks: unknown key; did you mean proxy.networks?`,
 	}
 	for i := range max(len(mistakes), len(want)) {
 		switch {

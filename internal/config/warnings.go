@@ -57,6 +57,7 @@ func (c *Config) Warnings() []string {
 	if strings.HasPrefix(c.Hostname, "localhost.") || strings.HasSuffix(c.Hostname, ".local") {
 		add("hostname is %s: other servers refuse mail from a name that is not in the DNS", c.Hostname)
 	}
+	c.inboundWarnings(add)
 	c.outboundWarnings(add)
 	return all
 }

@@ -24,7 +24,7 @@ type Conn struct {
 	l       *Listener
 	id      string
 	ip      netip.Addr
-	counted netip.Addr // what the limiter counts; zero for a trusted proxy
+	counted netip.Addr // what the limiter counts; zero for nobody in particular
 	log     *slog.Logger
 	closed  atomic.Bool
 	vouched atomic.Bool // it counts per address no more

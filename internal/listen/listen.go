@@ -6,7 +6,8 @@
 // protocols that speak in lines, is here as well.
 //
 // It knows no protocol: the one thing it ever says to a client is the line that
-// Options.Reject gives. It starts no goroutine for a connection.
+// Options.Reject gives. It starts no goroutine for a connection. Proxied is the listener
+// below it where connections come through proxies that say whose they are.
 package listen
 
 import (
@@ -48,9 +49,9 @@ type Options struct {
 	// Limiter, if not nil, counts in place of MaxConns and MaxPerAddr, so that several
 	// listeners can share one bound.
 	Limiter *Limiter
-	// Trusted are the networks of proxies in front of this server, which speak for
-	// many clients: their connections count in MaxConns but not in MaxPerAddr.
-	Trusted []netip.Prefix
+	// Shared tells of an address that many clients come from, as that of a proxy: its
+	// connections count in MaxConns but not in MaxPerAddr. Nil: there is none.
+	Shared func(netip.Addr) bool
 
 	// ReadTimeout is how long one Read may wait, renewed by each Read; zero means 30
 	// minutes, less than zero for ever. Conn.SetReadTimeout changes it later.
@@ -140,10 +141,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		ip := remoteIP(nc.RemoteAddr())
-		counted := ip
-		if l.trusts(ip) {
-			counted = netip.Addr{}
-		}
+		counted := l.counts(ip)
 		if reason := l.limiter.take(counted); reason != "" {
 			l.refuse(nc, reason)
 			continue
@@ -307,13 +305,12 @@ func (l *Listener) Open() int {
 	return len(l.open)
 }
 
-func (l *Listener) trusts(ip netip.Addr) bool {
-	for _, p := range l.o.Trusted {
-		if p.Contains(ip) {
-			return true
-		}
+// counts is the address that a connection counts for; the zero Addr if it is nobody's.
+func (l *Listener) counts(ip netip.Addr) netip.Addr {
+	if l.o.Shared != nil && l.o.Shared(ip) {
+		return netip.Addr{}
 	}
-	return false
+	return ip
 }
 
 // remoteIP is the address in a, IPv4 as such and without a zone; the zero Addr if a

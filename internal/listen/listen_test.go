@@ -73,7 +73,7 @@ func TestPerAddressLimit(t *testing.T) {
 		f := newFake()
 		seen := &counter{}
 		l := New(f, Options{
-			MaxPerAddr: 2, Observer: seen, Trusted: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			MaxPerAddr: 2, Observer: seen, Shared: netip.MustParsePrefix("198.51.100.0/24").Contains,
 			Reject: func() []byte { return []byte("421 too many\r\n") },
 		})
 		open := func(addr string) *Conn { f.dial(addr); return accept(t, l) }

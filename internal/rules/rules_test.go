@@ -48,6 +48,7 @@ var foreign = map[string][]string{
 	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
 	"github.com/spf13/cobra":              {"cmd"},
+	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
