@@ -37,6 +37,7 @@ var forbidden = map[string][]string{
 	"internal/sqldb":      {"smtpd", "imapd", "pop3d", "store", "internal/directory", "cmd"},
 	"internal/listen":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
 	"internal/gate":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/mailauth", "internal/policy", "cmd"},
+	"internal/mailauth":   {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/policy", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/config":     {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
