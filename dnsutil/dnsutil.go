@@ -9,7 +9,8 @@
 // share one question.
 //
 // On top of that, [Resolver.MX], [Resolver.Addresses] and [Resolver.Route] are RFC 5321
-// section 5.1 with RFC 7505.
+// section 5.1 with RFC 7505. [Resolver.TLSA] is for DANE (RFC 7672), [Resolver.STSRecord]
+// and [STSFetcher] for MTA-STS (RFC 8461).
 //
 // Names come in as people write them, in U-labels or A-labels, with or without the dot at
 // the end. They go out in lower case and A-labels, without that dot.
@@ -48,6 +49,9 @@ type Resolver struct {
 	MaxTTL time.Duration
 	// NegativeTTL is how long it is kept at most that something isn't there. Zero: 1 h.
 	NegativeTTL time.Duration
+	// Trust says of which servers it is believed that they have verified an answer, if they
+	// say so. Zero: [TrustLoopback].
+	Trust Trust
 	// ResolvConf is the system's list of servers. "": /etc/resolv.conf.
 	ResolvConf string
 	// Dial connects to a server, network being "udp" or "tcp". Nil: the system does.
@@ -79,6 +83,9 @@ type Answer struct {
 	// Authentic tells that the server has verified all of it with DNSSEC (the AD bit, RFC
 	// 6840 section 5.8). That is worth as much as the way to that server.
 	Authentic bool
+	// Secure tells that it is Authentic, and that the servers are such as [Resolver.Trust]
+	// has it.
+	Secure bool
 	// Expires is when the first of the records, or of the aliases on the way, does.
 	Expires time.Time
 }
@@ -125,6 +132,7 @@ func (r *Resolver) lookup(ctx context.Context, ascii string, qtype uint16) (Answ
 		if answer.Expires.IsZero() || res.expires.Before(answer.Expires) {
 			answer.Expires = res.expires
 		}
+		answer.Secure = answer.Authentic && r.Trusted()
 		if res.kind != nil {
 			return answer, fail(res.kind, res.cause, res.server)
 		}

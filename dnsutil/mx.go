@@ -35,18 +35,19 @@ type Families struct{ NoIPv4, NoIPv6 bool }
 // Records that name no host, like "192.0.2.1.", are passed over. Possible errors:
 // [ErrNotFound], [ErrNoData], [ErrTemporary], [ErrName], [ErrNullMX].
 func (r *Resolver) MX(ctx context.Context, domain string) ([]Host, error) {
-	hosts, err := r.hosts(ctx, domain)
+	hosts, _, err := r.hosts(ctx, domain)
 	return hosts[:min(len(hosts), maxHosts)], err
 }
 
-// hosts is MX without its bound.
-func (r *Resolver) hosts(ctx context.Context, domain string) ([]Host, error) {
+// hosts is MX without its bound, with the answer that the hosts are from.
+func (r *Resolver) hosts(ctx context.Context, domain string) ([]Host, Answer, error) {
 	answer, err := r.Lookup(ctx, domain, dns.TypeMX)
 	if errors.Is(err, ErrNoData) {
-		return r.implicit(ctx, domain, answer.Name)
+		hosts, err := r.implicit(ctx, domain, answer.Name)
+		return hosts, answer, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, answer, err
 	}
 	var hosts []Host
 	var odd []string
@@ -68,13 +69,13 @@ func (r *Resolver) hosts(ctx context.Context, domain string) ([]Host, error) {
 	}
 	domain, _ = Name(domain) // it is one, as Lookup has found
 	if len(hosts) == 0 && len(odd) == 0 && null > 0 {
-		return nil, &Error{Name: domain, Type: dns.TypeMX, Err: ErrNullMX}
+		return nil, answer, &Error{Name: domain, Type: dns.TypeMX, Err: ErrNullMX}
 	}
 	if len(hosts) == 0 {
-		return nil, &Error{Name: domain, Type: dns.TypeMX, Err: ErrNoData,
+		return nil, answer, &Error{Name: domain, Type: dns.TypeMX, Err: ErrNoData,
 			text: fmt.Sprintf("the MX records of %s name no host: %s", domain, few(odd))}
 	}
-	return ordered(hosts), nil
+	return ordered(hosts), answer, nil
 }
 
 // implicit is the host of a domain without MX records: what its name, after aliases,
@@ -113,43 +114,83 @@ func ordered(hosts []Host) []Host {
 // in place of a name stands for itself. If one kind could not be looked up, the other is
 // the answer. Possible errors: [ErrNotFound], [ErrNoData], [ErrTemporary], [ErrName].
 func (r *Resolver) Addresses(ctx context.Context, host string, f Families) ([]netip.Addr, error) {
+	l := r.look(ctx, host, f)
+	return l.addresses, l.err
+}
+
+// located is a host's addresses, or why there are none.
+type located struct {
+	addresses []netip.Addr
+	name      string // end of the chain of aliases
+	secure    bool   // all that was heard of it, at least something
+	err       error
+}
+
+// look is Addresses, with how they were found.
+func (r *Resolver) look(ctx context.Context, host string, f Families) located {
 	if a, err := netip.ParseAddr(host); err == nil {
-		return literal(a, f)
+		l := located{name: a.String()}
+		l.addresses, l.err = literal(a, f)
+		return l
 	}
 	ascii, err := Name(host)
 	if err != nil {
-		return nil, err
+		return located{err: err}
 	}
 	type found struct {
-		addresses []netip.Addr
-		err       error
+		answer Answer
+		err    error
 	}
 	look := func(qtype uint16) (got found) {
-		answer, err := r.Lookup(ctx, ascii, qtype)
-		return found{addressesOf(answer.Records), err}
+		got.answer, got.err = r.Lookup(ctx, ascii, qtype)
+		return got
 	}
-	var six, four found
+	var all []found
 	switch {
 	case f.NoIPv4 && f.NoIPv6:
 	case f.NoIPv6:
-		four = look(dns.TypeA)
+		all = []found{look(dns.TypeA)}
 	case f.NoIPv4:
-		six = look(dns.TypeAAAA)
+		all = []found{look(dns.TypeAAAA)}
 	default:
 		other := make(chan found, 1) // filled when Lookup returns, which ends with ctx
 		go func() { other <- look(dns.TypeAAAA) }()
-		four = look(dns.TypeA)
-		six = <-other
+		all = []found{look(dns.TypeA), <-other}
 	}
-	if all := shuffled(six.addresses, four.addresses); len(all) > 0 {
-		return all, nil
-	}
-	for _, err := range []error{four.err, six.err} {
-		if err != nil && !errors.Is(err, ErrNoData) {
-			return nil, err
+	l := located{name: ascii}
+	var six, four []netip.Addr
+	heard, insecure := 0, 0
+	for _, got := range all {
+		for _, a := range addressesOf(got.answer.Records) {
+			if a.Is4() {
+				four = append(four, a)
+			} else {
+				six = append(six, a)
+			}
+		}
+		if got.answer.Name == "" {
+			continue
+		}
+		if heard++; !got.answer.Secure {
+			insecure++
+		}
+		if len(got.answer.Records) > 0 {
+			l.name = got.answer.Name
 		}
 	}
-	return nil, noAddress(ascii, f)
+	l.secure = heard > 0 && insecure == 0
+	if l.addresses = shuffled(six, four); len(l.addresses) > 0 {
+		return l
+	}
+	for _, got := range all {
+		if l.err == nil && got.err != nil && !errors.Is(got.err, ErrNoData) {
+			l.err = got.err
+		}
+	}
+	if l.err == nil {
+		l.err = noAddress(ascii, f)
+	}
+	return l
 }
 
 // literal is an address given as such.

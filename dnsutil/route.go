@@ -38,6 +38,12 @@ type Route struct {
 	Hosts []RouteHost
 	// Unusable are the hosts that mail should have gone to, too, but cannot, and why.
 	Unusable []UnusableHost
+	// Secure tells that the hosts are those of the domain for certain: DNSSEC says so.
+	Secure bool
+	// Implicit tells that there are no MX records: the host is the domain itself.
+	Implicit bool
+	// Name is what the domain is an alias of, the domain itself if of nothing.
+	Name string
 }
 
 // RouteHost is a host to try.
@@ -45,6 +51,10 @@ type RouteHost struct {
 	Name       string // in A-labels
 	Preference uint16
 	Addresses  []netip.Addr // to be tried in this order
+	// Secure tells that its addresses are for certain, and Alias what it is an alias of,
+	// itself if of nothing.
+	Secure bool
+	Alias  string
 }
 
 // UnusableHost is one that has no address that could be used.
@@ -73,7 +83,7 @@ func Routable(a netip.Addr) bool {
 // not [Routable]. Possible errors: [ErrNotFound], [ErrNoData], [ErrTemporary], [ErrName],
 // [ErrNullMX]; [ErrLoop] if nothing but ourselves or this machine is left.
 func (r *Resolver) Route(ctx context.Context, domain string, self Self, f Families) (Route, error) {
-	hosts, err := r.hosts(ctx, domain)
+	hosts, answer, err := r.hosts(ctx, domain)
 	if err != nil {
 		return Route{}, err
 	}
@@ -93,7 +103,7 @@ func (r *Resolver) Route(ctx context.Context, domain string, self Self, f Famili
 		}
 	}
 	looped := len(hosts) < min(all, maxHosts)
-	var route Route
+	route := Route{Secure: answer.Secure, Name: answer.Name}
 	for i, h := range hosts {
 		l := found[i]
 		usable := slices.DeleteFunc(slices.Clone(l.addresses), func(a netip.Addr) bool { return !Routable(a) })
@@ -104,18 +114,13 @@ func (r *Resolver) Route(ctx context.Context, domain string, self Self, f Famili
 			route.Unusable = append(route.Unusable, UnusableHost{h.Name, l.err})
 			continue
 		}
-		route.Hosts = append(route.Hosts, RouteHost{h.Name, h.Preference, usable})
+		route.Hosts = append(route.Hosts, RouteHost{h.Name, h.Preference, usable, l.secure, l.name})
+		route.Implicit = route.Implicit || h.Implicit
 	}
 	if len(route.Hosts) == 0 {
 		return Route{}, noRoute(domain, route.Unusable, looped)
 	}
 	return route, nil
-}
-
-// located is a host's addresses, or why there are none.
-type located struct {
-	addresses []netip.Addr
-	err       error
 }
 
 // locate looks up the addresses of hosts, some at a time, and returns when all are there,
@@ -128,7 +133,7 @@ func (r *Resolver) locate(ctx context.Context, hosts []Host, f Families) []locat
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			found[i].addresses, found[i].err = r.Addresses(ctx, h.Name, f)
+			found[i] = r.look(ctx, h.Name, f)
 		})
 	}
 	all.Wait()
