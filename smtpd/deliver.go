@@ -20,8 +20,12 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 	if r := s.judged(ctx, m); r != nil {
 		return r
 	}
+	above, below, err := s.forwardHeader(ctx, m.staged)
+	if err != nil {
+		return replyTo(err)
+	}
 	final := s.final()
-	if err := m.staged.Prepend(slices.Concat(final, s.verdict.Header, s.received())); err != nil {
+	if err := m.staged.Prepend(slices.Concat(final, above, s.verdict.Header, s.received(), below)); err != nil {
 		return replyTo(err)
 	}
 	size := m.staged.Size() - int64(len(final))
@@ -32,18 +36,23 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 // handOver gives the message to mailboxes and queue. What is for elsewhere is durable
 // before anybody here gets it, so that what can go wrong afterwards is little: if it
 // does, the client will send the message again, and some will have it twice, which is
-// better than not at all. size is the message's on the wire, without what s.final adds.
-func (s *session) handOver(ctx context.Context, m Staged, size int64) (r *Reply) {
+// better than not at all. The same holds for what aliases pass on, which has envelopes of
+// its own: only when all are committed does the client hear so.
+// size is the message's on the wire, without what s.final adds.
+func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 	w := s.wire
-	var kept Kept
-	var err error
+	passed := s.onwardEnvelopes(size)
+	o := outgoing{q: w.srv.Queue}
+	defer o.drop()
+	n := len(passed)
 	if s.needsQueue() {
-		if kept, err = w.srv.Queue.Keep(m); err != nil {
-			return replyTo(err)
-		}
-		defer kept.Drop()
+		n++
+	}
+	if err := o.keep(m, n); err != nil {
+		return replyTo(err)
 	}
 	var failed []Failure
+	var err error
 	if len(s.targets) > 0 {
 		if failed, err = w.srv.Store.Deliver(ctx, m, s.targets); err != nil {
 			return replyTo(err)
@@ -52,39 +61,83 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) (r *Reply)
 	if len(failed) > 0 {
 		w.log.Warn("delivery failed for some recipients, will be tried again", "failed", len(failed), "error", failed[0].Err)
 	}
-	switch {
-	case kept == nil && len(failed) == 0:
-		return &Reply{250, "2.0.0", "OK delivered as " + s.messageID(), nil}
-	case kept == nil && w.srv.Queue == nil:
-		return replyUnavailable.because(failed[0].Err)
-	case kept == nil:
-		if kept, err = w.srv.Queue.Keep(m); err != nil {
+	if len(failed) > 0 || s.needsQueue() {
+		if w.srv.Queue == nil {
+			return replyUnavailable.because(failed[0].Err)
+		}
+		if err := o.keep(m, len(passed)+1); err != nil {
 			return replyUnavailable.because(err)
 		}
-		defer kept.Drop()
+		passed = append([]queue.Envelope{s.envelope(size, failed)}, passed...)
 	}
-	receipt, err := kept.Commit(ctx, s.envelope(size, failed))
+	if len(passed) == 0 {
+		return &Reply{250, "2.0.0", "OK delivered as " + s.messageID(), nil}
+	}
+	receipt, err := o.commit(ctx, passed)
 	switch {
 	case err == nil:
+		s.passed(passed)
 		return s.queued(receipt)
-	case len(s.targets) > 0 || replyTo(err).Code >= 500:
+	case len(s.targets) > 0 || o.committed > 0 || replyTo(err).Code >= 500:
 		return replyUnavailable.because(err)
 	}
 	return replyTo(err)
+}
+
+// outgoing is one message in the hands of the queue, once for each envelope.
+type outgoing struct {
+	q         Queue
+	kept      []Kept
+	committed int // of kept
+}
+
+// keep has the queue keep the message n times in all.
+func (o *outgoing) keep(m Staged, n int) error {
+	for len(o.kept) < n {
+		k, err := o.q.Keep(m)
+		if err != nil {
+			return err
+		}
+		o.kept = append(o.kept, k)
+	}
+	return nil
+}
+
+// commit commits the envelopes, as many as were kept. The receipt is the first one that
+// tells of a hold, else the first.
+func (o *outgoing) commit(ctx context.Context, all []queue.Envelope) (first queue.Receipt, err error) {
+	for i, e := range all {
+		r, err := o.kept[i].Commit(ctx, e)
+		if err != nil {
+			return first, err
+		}
+		o.committed++
+		if i == 0 || first.Held == "" && r.Held != "" {
+			first = r
+		}
+	}
+	return first, nil
+}
+
+// drop gives up what was not committed.
+func (o *outgoing) drop() {
+	for _, k := range o.kept {
+		k.Drop()
+	}
 }
 
 // needsQueue tells whether the message goes elsewhere, or whether somebody wants to hear
 // of its delivery here.
 func (s *session) needsQueue() bool {
 	return slices.ContainsFunc(s.recipients, func(r recipient) bool {
-		return r.accounts == nil || s.wantsReport(r)
+		return r.elsewhere() || r.comesBack() || s.wantsReport(r)
 	})
 }
 
 // wantsReport tells whether the delivery to a recipient is reported. Nobody hears of what
 // came from nobody (RFC 3461 section 5.2.2).
 func (s *session) wantsReport(r recipient) bool {
-	return r.Notify.Success() && !s.mail.From.IsNull() && s.wire.srv.Queue != nil
+	return r.Notify.Success() && (len(r.accounts) > 0 || r.expands()) && !s.mail.From.IsNull() && s.wire.srv.Queue != nil
 }
 
 // envelope is what the queue is to know: recipients elsewhere, mailboxes here that have
@@ -100,7 +153,11 @@ func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
 	}
 	for _, r := range s.recipients {
 		to := queue.Recipient{Address: s.wire.address(r.To), ORCPT: r.ORCPT, Notify: r.Notify}
-		if r.accounts == nil {
+		if r.elsewhere() || r.comesBack() {
+			if r.comesBack() {
+				to.Address = r.onward[0].address
+				e.UTF8 = e.UTF8 || !isASCII(to.Address)
+			}
 			e.Recipients = append(e.Recipients, to)
 			continue
 		}
@@ -115,6 +172,7 @@ func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
 			}
 		}
 		if !missed && s.wantsReport(r) {
+			to.Expanded = r.expands()
 			e.Delivered = append(e.Delivered, to)
 		}
 	}

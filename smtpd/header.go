@@ -126,7 +126,7 @@ func (s *session) checkHops(t *traces) *Reply {
 	}
 	for _, r := range s.recipients {
 		for _, d := range t.deliveredTo {
-			if r.accounts != nil && r.To.Domain != "" && d == strings.ToLower(r.To.String()) {
+			if !r.elsewhere() && r.To.Domain != "" && d == strings.ToLower(r.To.String()) {
 				return replyLoop.because(fmt.Errorf("was delivered to %s before", d))
 			}
 		}

@@ -49,6 +49,9 @@ func (s *session) judged(ctx context.Context, m *incoming) *Reply {
 	case policy.Later:
 		return &Reply{451, s.verdict.Status, strings.Map(oneLine, s.verdict.Reason), nil}
 	case policy.Junk:
+		if r := s.dropJunk(); r != nil {
+			return r
+		}
 		for i := range s.targets {
 			s.targets[i].Junk = true
 		}

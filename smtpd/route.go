@@ -24,7 +24,8 @@ type Directory interface {
 // recipient is one that was accepted.
 type recipient struct {
 	rcptCommand
-	accounts []string // that it leads to here; none: it is elsewhere
+	accounts []string // that it leads to here
+	onward   []onward // addresses elsewhere that it leads to; none and no accounts: it is elsewhere itself
 }
 
 // Rcpt decides about one recipient.
@@ -33,7 +34,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	if (!c.To.ASCII() || !isASCII(c.ORCPT)) && !s.mail.UTF8 {
 		return s.fail(replyNeedsUTF8)
 	}
-	accounts, err := s.resolve(c.To)
+	r, err := s.resolve(c.To)
 	if errors.Is(err, directory.ErrNoDomain) && s.by.submits() {
 		err = s.mayRelay(c.To)
 	}
@@ -43,13 +44,13 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	if err := s.gateRcpt(c.To); err != nil {
 		return s.fail(replyTo(err))
 	}
-	if len(s.targets)+len(accounts) > 10*s.wire.srv.MaxRecipients && len(s.targets) > 0 {
+	if n := len(s.targets); n+len(r.accounts) > 10*s.wire.srv.MaxRecipients && n > 0 || s.onward+len(r.onward) > maxOnward {
 		return s.fail(replyManyTargets)
 	}
 	if slices.ContainsFunc(s.recipients, func(r recipient) bool { return r.To.same(c.To) }) {
 		return nil // one message is enough
 	}
-	for _, a := range accounts {
+	for _, a := range r.accounts {
 		if s.known == nil {
 			s.known = make(map[string]bool)
 		}
@@ -58,37 +59,21 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 			s.targets = append(s.targets, Target{Address: a, Recipient: s.wire.address(c.To)})
 		}
 	}
-	s.recipients = append(s.recipients, recipient{c, accounts})
+	r.rcptCommand = c
+	s.recipients, s.onward = append(s.recipients, r), s.onward+len(r.onward)
 	return nil
 }
 
-// resolve returns the accounts that receive mail for a recipient and have room for it.
-// Where some have and others have not, those wait: a delivery that fails is tried again.
-func (s *session) resolve(to Path) (accounts []string, err error) {
-	w := s.wire
+// resolve says who receives mail for a recipient.
+func (s *session) resolve(to Path) (recipient, error) {
+	if r, is, err := s.returning(to); is {
+		return r, err
+	}
 	found, err := s.find(to)
 	if err != nil {
-		return nil, err
+		return recipient{}, err
 	}
-	if len(found) == 0 {
-		return nil, directory.ErrNoAccount
-	}
-	room := false
-	for _, r := range found {
-		if r.Remote != "" {
-			continue
-		}
-		accounts = append(accounts, r.Account.Address)
-		if qerr := w.srv.Store.CheckQuota(w.ctx, r.Account.Address, s.mail.Size); qerr != nil {
-			err = qerr
-			continue
-		}
-		room = true
-	}
-	if !room {
-		return nil, err
-	}
-	return accounts, nil
+	return s.lead(found)
 }
 
 // find asks the directory. ErrNoDomain is for addresses elsewhere alone.

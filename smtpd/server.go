@@ -51,6 +51,7 @@ type Server struct {
 	Devices   []Device  // networks whose clients need not log in
 	Policy    Policy    // judges strangers' messages; nil: all are taken
 	Gate      Gate      // looks at strangers on port 25; nil: all may come in
+	Forward   Forwarder // passes mail on from aliases to other servers; nil: none is
 	// Shared tells of an address, other than loopback, that it stands for everybody, as
 	// that of a proxy or of a container's gateway does; nil: none does.
 	Shared func(netip.Addr) bool

@@ -19,6 +19,7 @@ type session struct {
 	recipients []recipient
 	targets    []Target
 	known      map[string]bool // accounts in targets
+	onward     int             // addresses elsewhere that recipients lead to
 	verdict    policy.Verdict  // on a stranger's message, once it was judged
 }
 

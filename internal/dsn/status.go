@@ -89,7 +89,7 @@ func (rc *Recipient) diagnostic() string {
 // action is the Action, or Failed for none that is known.
 func (rc *Recipient) action() Action {
 	switch rc.Action {
-	case Delayed, Delivered, Relayed:
+	case Delayed, Delivered, Expanded, Relayed:
 		return rc.Action
 	}
 	return Failed
@@ -103,7 +103,7 @@ func (rc *Recipient) status() string {
 	switch rc.action() {
 	case Delayed:
 		return "4.0.0"
-	case Delivered, Relayed:
+	case Delivered, Expanded, Relayed:
 		return "2.0.0"
 	}
 	return "5.0.0"

@@ -26,6 +26,8 @@ const (
 	Delayed Action = "delayed"
 	// Delivered: it is in the recipient's mailbox here.
 	Delivered Action = "delivered"
+	// Expanded: it was passed on to several addresses, of which success is not reported.
+	Expanded Action = "expanded"
 	// Relayed: it was handed to a host that will not report success.
 	Relayed Action = "relayed"
 )

@@ -23,6 +23,7 @@ const (
 	held
 	delayed
 	relayed
+	expanded
 	delivered
 	kinds
 )
@@ -37,6 +38,8 @@ func (rc *Recipient) kind() kind {
 		return delayed
 	case Delivered:
 		return delivered
+	case Expanded:
+		return expanded
 	case Relayed:
 		return relayed
 	}
@@ -56,6 +59,8 @@ func (k kind) phrases() phrases {
 			"Your message has not been delivered yet to %d addresses. We keep trying; you need not do anything.", "It has not been delivered yet, but we keep trying, to:"},
 		relayed: {"Sent on", "Your message to %s has been sent on to the next mail server, which took it. That server does not tell us when it delivers, so this is the last you hear of it, unless something goes wrong there.",
 			"Your message to %d addresses has been sent on to the next mail servers, which took it. They do not tell us when they deliver, so this is the last you hear of it, unless something goes wrong there.", "It has been sent on to the next mail server, which will not tell us when it delivers, for:"},
+		expanded: {"Passed on", "Your message to %s has been passed on to several addresses. What becomes of it there is not reported, unless something goes wrong.",
+			"Your message to %d addresses has been passed on to several others. What becomes of it there is not reported, unless something goes wrong.", "It has been passed on to several addresses, of which success is not reported, for:"},
 		delivered: {"Delivered", "Your message to %s has been delivered.",
 			"Your message has been delivered to %d addresses.", "It has been delivered to:"},
 	}[k]

@@ -43,7 +43,18 @@ type Recipient struct {
 	ORCPT   string // RFC 3461 section 4.2
 	Notify  relay.Notify
 	Account string // the account here that it goes to, by its address; "" for another host
-	Err     error  // why an attempt at Account has failed; nil: none was made
+	// Expanded: of Envelope.Delivered, an address that leads to several, not all of which
+	// are here; the others have an envelope of their own (RFC 3461 section 5.2.7.2).
+	Expanded bool
+	Err      error // why an attempt at Account has failed; nil: none was made
+}
+
+// event is what has happened to one of Envelope.Delivered.
+func (r Recipient) event() string {
+	if r.Expanded {
+		return EventExpanded
+	}
+	return EventDelivered
 }
 
 // Receipt says how a message was taken.
@@ -127,7 +138,7 @@ func (k *Kept) Commit(ctx context.Context, e Envelope) (Receipt, error) {
 	err = q.group(ctx, func(c *change) {
 		q.write(c, a)
 		for _, r := range e.Delivered {
-			c.event(&q.sql, a.mail.id, a.mail.created, Event{Recipient: r.Address, Kind: EventDelivered})
+			c.event(&q.sql, a.mail.id, a.mail.created, Event{Recipient: r.Address, Kind: r.event()})
 		}
 		q.writeReport(c, a.mail, success)
 	})
@@ -290,7 +301,11 @@ func (q *Queue) successReport(ctx context.Context, m *mail, delivered []Recipien
 	var all []dsn.Recipient
 	for _, r := range delivered {
 		if r.Notify.Success() {
-			all = append(all, dsn.Recipient{Address: r.Address, ORCPT: r.ORCPT, Action: dsn.Delivered, Status: "2.0.0",
+			action := dsn.Delivered
+			if r.Expanded {
+				action = dsn.Expanded
+			}
+			all = append(all, dsn.Recipient{Address: r.Address, ORCPT: r.ORCPT, Action: action, Status: "2.0.0",
 				Attempts: 1, LastAttempt: fromMilli(m.created)})
 		}
 	}

@@ -14,6 +14,7 @@ const (
 	EventDeferred  = "deferred"  // an attempt has failed, and there will be another
 	EventSent      = "sent"      // another host has taken it
 	EventDelivered = "delivered" // it is in a mailbox here
+	EventExpanded  = "expanded"  // it was passed on to several addresses, by envelopes of their own
 	EventFailed    = "failed"    // for good
 	EventExpired   = "expired"   // given up: all attempts have failed
 	EventUncertain = "uncertain" // the other host may have it, and it is tried again

@@ -64,7 +64,7 @@ func dsnRecipient(r *row, action dsn.Action, reply relay.Reply, host string) dsn
 		}
 	}
 	switch action {
-	case dsn.Delivered, dsn.Relayed:
+	case dsn.Delivered, dsn.Expanded, dsn.Relayed:
 		if !strings.HasPrefix(d.Status, "2.") {
 			d.Status = "2.0.0"
 		}
@@ -91,7 +91,11 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 		return nil, err
 	}
 	a.mail.utf8 = m.utf8 || !isASCII(m.sender)
-	r := &dsn.Report{Hostname: q.o.Hostname, ID: m.id, To: m.sender, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o.Now(),
+	to := m.sender
+	if len(a.rows) == 1 {
+		to = a.rows[0].address // a return address of ours stands for another
+	}
+	r := &dsn.Report{Hostname: q.o.Hostname, ID: m.id, To: to, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o.Now(),
 		Recipients: eachOnce(recipients), Full: m.ret == "FULL" && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
 	if f, err := r.Original(); err != nil { // the sender is told all the same
 		q.o.Log.Error("message can't be read for the report on it", "id", m.id, "file", m.file, "error", err)
