@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"kurir/dnsutil"
 	"kurir/internal/smtpclient"
 )
 
@@ -24,10 +25,12 @@ type attempt struct {
 	tries    []Try
 	whole    bool
 
-	search   *search // hosts that are left to try; nil: none were looked up
-	fresh    bool    // no more of the connections that have waited
-	reached  bool    // at least one host took a connection and had something to say
-	lacking  int     // hosts that cannot do what RequireTLS wants
+	route    dnsutil.Route // as the DNS has it, by MX
+	sts      *stsAnswer    // nil: not asked for yet
+	search   *search       // hosts that are left to try; nil: none were looked up
+	fresh    bool          // no more of the connections that have waited
+	reached  bool          // at least one host took a connection and had something to say
+	lacking  int           // hosts that cannot do what RequireTLS wants
 	content  *content
 	chunk    int   // recipients that a host takes at once, as it turned out; 0: unknown
 	ownFault error // of BeforeDot
@@ -95,10 +98,14 @@ func (a *attempt) session(ctx context.Context) (*session, *verdict) {
 		if !ok {
 			return nil, a.or(ctx, a.nobody())
 		}
-		if s := a.waiting(func(s *session) bool { return s.candidate == c }); s != nil {
-			return s, nil
+		g, f := a.guard(ctx, c)
+		var s *session
+		if f == nil {
+			if s := a.waiting(func(s *session) bool { return s.candidate == c && (s.rule == g.rule || a.lax()) }); s != nil {
+				return s, nil
+			}
+			s, f = a.connect(ctx, c, g, last)
 		}
-		s, f := a.connect(ctx, c, last)
 		if s != nil {
 			a.r.ailing.remove(c.addr)
 			a.reached = true
@@ -107,34 +114,39 @@ func (a *attempt) session(ctx context.Context) (*session, *verdict) {
 		if ctx.Err() != nil { // which says nothing about the host
 			return nil, a.or(ctx, &verdict{peer: f.peer})
 		}
-		if v := a.fault(c, f); v != nil {
+		if v := a.fault(c, g, f); v != nil {
 			return nil, a.or(ctx, v)
 		}
 	}
 }
 
-// waiting takes a connection that has waited and fits.
+// waiting takes a connection that has waited and fits. One for which the sender of another
+// message waived what the domain asks for is not for this one.
 func (a *attempt) waiting(fits func(*session) bool) *session {
 	if a.fresh {
 		return nil
 	}
 	return a.r.idle.take(func(s *session) bool {
-		return s.policy == a.way.policy && (s.requireTLS || !a.m.RequireTLS) && fits(s)
+		return s.policy == a.way.policy && (s.requireTLS || !a.requires()) && (!s.rule.lax || a.lax()) && fits(s)
 	})
 }
 
 // connect connects to a candidate, in bounded time if it is not the last.
-func (a *attempt) connect(ctx context.Context, c candidate, last bool) (*session, *fault) {
+func (a *attempt) connect(ctx context.Context, c candidate, g *guard, last bool) (*session, *fault) {
 	if !last {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, or(a.r.HostTimeout, time.Minute), smtpclient.ErrTimeout)
 		defer cancel()
 	}
-	return a.r.connect(ctx, c, a.way.policy, a.m.RequireTLS)
+	return a.r.connect(ctx, &negotiation{c: c, p: a.way.policy, guard: g, requireTLS: a.requires()})
 }
 
+// requires tells whether a host must do what RequireTLS wants. A report that nobody has
+// sent is not lost for it (RFC 8689 section 5).
+func (a *attempt) requires() bool { return a.m.RequireTLS && a.m.Sender != "" }
+
 // fault notes why a host cannot be used. A verdict ends the search.
-func (a *attempt) fault(c candidate, f *fault) *verdict {
+func (a *attempt) fault(c candidate, g *guard, f *fault) *verdict {
 	switch f.kind {
 	case unreached:
 		if noFamily(f.err) {
@@ -145,7 +157,7 @@ func (a *attempt) fault(c candidate, f *fault) *verdict {
 		a.lacking++
 		a.reached = true
 	case untrusted:
-		if a.m.RequireTLS && !a.way.policy.demandsTLS() && !passing(f.err) {
+		if a.requires() && !g.demands() && !passing(f.err) {
 			a.lacking++
 		}
 		a.reached = true
@@ -175,7 +187,7 @@ func (a *attempt) nobody() *verdict {
 		return &verdict{action: Failed, reply: Reply{Status: "5.7.30", Text: bounded("The sender demands that the message is encrypted all the way, and " +
 			lower(a.none("supports that")) + a.reasons())}}
 	}
-	whole := !a.m.RequireTLS || a.lacking == 0
+	whole := !a.requires() || a.lacking == 0
 	last := n - 1
 	for i, t := range a.tries { // what a server said tells more than our own words
 		if t.Reply.Code != 0 {

@@ -27,16 +27,21 @@ const (
 	refused                    // it said that it does not want to
 	tlsFailed                  // TLS does not come about
 	untrusted                  // TLS is demanded, and not there as it should be
+	unfit                      // by DANE or MTA-STS, nothing may go there
 	noRequire                  // it does not offer REQUIRETLS
 	noLogin                    // it takes no login of ours, and will not a second later
 )
 
-// connect makes a connection to c that is ready for MAIL, with TLS and login as p says.
-// Where TLS is not demanded and fails, the host is connected to once more without it.
-func (r *Relay) connect(ctx context.Context, c candidate, p policy, requireTLS bool) (*session, *fault) {
-	n := &negotiation{r: r, c: c, p: p, requireTLS: requireTLS, mode: p.tls}
-	if requireTLS && n.mode == TLSOpportunistic {
+// connect makes a connection that is ready for MAIL, with TLS and login as n says. Where
+// TLS is not demanded and fails, the host is connected to once more without it.
+func (r *Relay) connect(ctx context.Context, n *negotiation) (*session, *fault) {
+	n.r, n.mode = r, n.guard.mode
+	if n.requireTLS && (n.mode == TLSOpportunistic || n.mode == modeEncrypt) {
 		n.mode = TLSStartTLS
+	}
+	if n.requireTLS && !n.guard.known {
+		n.peer = n.begin()
+		return nil, n.fault(noRequire, "5.7.30", nil, "%s is not for certain a mail server of the domain, as neither DNSSEC nor MTA-STS says so, and the sender demands that the message is safe on its way.", n.peer.show())
 	}
 	s, f := n.open(ctx)
 	if f == nil || f.kind != tlsFailed {
@@ -49,10 +54,11 @@ func (r *Relay) connect(ctx context.Context, c candidate, p policy, requireTLS b
 	if ctx.Err() != nil {
 		return nil, f
 	}
-	r.log().Debug("relay: once more without TLS", "host", c.host, "address", c.addr, "error", f.err)
+	r.log().Debug("relay: once more without TLS", "host", n.c.host, "address", n.c.addr, "error", f.err)
 	n.mode = TLSNone
 	if s, f = n.open(ctx); s != nil {
 		s.fellBack = true
+		r.remember(ctx, n.guard, &s.peer, false)
 	}
 	return s, f
 }
@@ -62,22 +68,31 @@ type negotiation struct {
 	r          *Relay
 	c          candidate
 	p          policy
+	guard      *guard
 	requireTLS bool
-	mode       string // one of the words of Route.TLS
+	mode       string // one of the words of Route.TLS, or one of the modes
 	peer       Peer
 }
 
-func (n *negotiation) demanded() bool { return n.mode == TLSStartTLS || n.mode == TLSImplicit }
+// demanded tells whether nothing may go without TLS, and verified whether not without a
+// certificate that is valid.
+func (n *negotiation) demanded() bool { return rule{mode: n.mode}.demands() }
+func (n *negotiation) verified() bool { return n.demanded() && n.mode != modeEncrypt }
+
+// begin is what is known of the host before it is spoken with.
+func (n *negotiation) begin() Peer {
+	return Peer{Host: n.c.host, Address: n.c.addr, Policy: n.guard.name}
+}
 
 // open connects and goes through greeting, TLS and login.
 func (n *negotiation) open(ctx context.Context) (*session, *fault) {
-	n.peer = Peer{Host: n.c.host, Address: n.c.addr}
+	n.peer = n.begin()
 	conn, err := n.r.dial(ctx, n.c.addr)
 	if err != nil {
 		return nil, n.fault(unreached, "4.4.1", err, "%s cannot be reached: %s.", n.peer.show(), why(err))
 	}
 	if n.mode == TLSImplicit {
-		t := tls.Client(conn, n.r.tlsConfig(n.c, true))
+		t := tls.Client(conn, n.r.tlsConfig(n))
 		wait, cancel := context.WithTimeout(ctx, or(n.r.Timeouts.Handshake, 30*time.Second))
 		defer cancel()
 		if err := t.HandshakeContext(wait); err != nil {
@@ -112,13 +127,16 @@ func (n *negotiation) part(ctx context.Context, c *smtpclient.Conn, f *fault) {
 // secure begins TLS where it is offered, and makes sure that it is as demanded.
 func (n *negotiation) secure(ctx context.Context, c *smtpclient.Conn) *fault {
 	_, offered := c.Extension("STARTTLS")
+	if !offered && n.mode != TLSImplicit {
+		n.r.remember(ctx, n.guard, &n.peer, false)
+	}
 	switch {
 	case n.mode == TLSNone, n.mode == TLSOpportunistic && !offered:
 	case n.mode == TLSImplicit:
 	case !offered:
-		return n.fault(untrusted, "4.7.4", nil, "%s offers no encryption, which is demanded.", n.peer.show())
+		return n.fault(untrusted, "4.7.4", nil, "%s offers no encryption, which is demanded%s.", n.peer.show(), n.guard.by)
 	default:
-		if err := c.StartTLS(ctx, n.r.tlsConfig(n.c, n.demanded())); err != nil {
+		if err := c.StartTLS(ctx, n.r.tlsConfig(n)); err != nil {
 			if f := n.noTLS(c, err); f != nil {
 				return f
 			}
@@ -126,10 +144,15 @@ func (n *negotiation) secure(ctx context.Context, c *smtpclient.Conn) *fault {
 	}
 	if state := c.TLS(); state != nil {
 		n.peer.TLSVersion, n.peer.TLSCipher = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
-		if n.demanded() || n.r.verify(n.c, state) == nil {
+		switch {
+		case n.mode == modeDANE:
+			n.peer.TLSName = n.guard.records.Base
+		case n.verified() || n.r.verify(n.c, state) == nil:
 			n.peer.TLSName = n.c.certName()
 		}
+		n.r.remember(ctx, n.guard, &n.peer, true)
 	}
+	n.guard.judgeTesting(&n.peer)
 	if !n.requireTLS {
 		return nil
 	}
@@ -148,7 +171,15 @@ func (n *negotiation) noTLS(c *smtpclient.Conn, err error) *fault {
 	if errors.Is(err, smtpclient.ErrInjected) {
 		return n.fault(unreached, "4.7.5", err, "%s cannot be used: %v.", n.peer.show(), smtpclient.ErrInjected)
 	}
-	return n.fault(tlsFailed, "4.7.5", err, "%s offers no safe encryption: %s.", n.peer.show(), whyTLS(err))
+	return n.fault(tlsFailed, "4.7.5", err, "%s offers no safe encryption%s: %s.", n.peer.show(), n.asked(), whyTLS(err))
+}
+
+// asked says who demands that TLS is safe.
+func (n *negotiation) asked() string {
+	if n.guard.by == "" {
+		return ""
+	}
+	return ", as is demanded" + n.guard.by
 }
 
 // login logs in where there is a login to be used.

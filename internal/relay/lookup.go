@@ -24,6 +24,7 @@ func (a *attempt) lookup(ctx context.Context) (*search, *verdict) {
 	if err != nil {
 		return nil, noRoute(err)
 	}
+	a.route = route
 	for _, u := range route.Unusable {
 		a.failed(Try{Peer{Host: u.Name}, Reply{Status: temporary(noRoute(u.Err).reply.Status), Text: sentence(u.Err.Error())}})
 	}

@@ -57,7 +57,7 @@ func (a *attempt) prepare(s *session) *smtpclient.Transaction {
 	}
 	c := a.content
 	t := &smtpclient.Transaction{From: a.m.Sender, Size: a.m.Size, Ret: a.m.Ret, EnvID: a.m.EnvID, Open: c.open,
-		RequireTLS: a.m.RequireTLS, UTF8: s.offers("SMTPUTF8") && a.wantsUTF8()}
+		RequireTLS: a.m.RequireTLS && s.requireTLS, UTF8: s.offers("SMTPUTF8") && a.wantsUTF8()}
 	if !t.UTF8 && !a.plainAddresses(s, t) {
 		return nil
 	}

@@ -4,7 +4,8 @@
 // A [Relay] chooses the way (the domain's mail servers, or a smarthost: [Route]), finds
 // the hosts in the DNS (RFC 5321 section 5.1), connects to one after the other until one
 // can be used, makes the message fit for what that one can do, and turns its replies into
-// a [Result]. TLS is used wherever it is offered, and where it is demanded nothing goes
+// a [Result]. TLS is used wherever it is offered, and where it is demanded, by the
+// administrator, the sender, or the domain (DANE, RFC 7672; MTA-STS, RFC 8461), nothing goes
 // without it. A connection is kept for a few seconds for the next message.
 //
 // One call of Send is one attempt. When to try again, how many attempts at once, and what
@@ -28,14 +29,21 @@ import (
 type Resolver interface {
 	Route(ctx context.Context, domain string, self dnsutil.Self, f dnsutil.Families) (dnsutil.Route, error)
 	Addresses(ctx context.Context, host string, f dnsutil.Families) ([]netip.Addr, error)
+	DANE(ctx context.Context, h dnsutil.RouteHost, port uint16) (dnsutil.DANE, error)
 }
 
 // Relay sends messages to other hosts. The zero value of a field, but for Resolver, is its
 // default. Fields are set before the first Send; methods are safe for concurrent use.
 type Relay struct {
-	Hostname string           // what EHLO says we are; zero means "localhost"
-	Resolver Resolver         // needed
-	Routes   []Route          // the first that fits decides; without one mail goes by MX
+	Hostname string   // what EHLO says we are; zero means "localhost"
+	Resolver Resolver // needed
+	Routes   []Route  // the first that fits decides; without one mail goes by MX
+	// Destinations say how TLS is used with the mail servers of domains; the first that fits
+	// decides.
+	Destinations []Destination
+	STS          STS    // nil: MTA-STS does not count
+	Memory       Memory // nil: nothing is remembered
+
 	Self     dnsutil.Self     // who we are: mail for others that leads to us is a loop
 	Families dnsutil.Families // which addresses are of no use here
 	Source4  netip.Addr       // to connect from by IPv4; zero means the system's choice

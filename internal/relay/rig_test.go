@@ -316,6 +316,10 @@ func (n names) Addresses(_ context.Context, host string, _ dnsutil.Families) ([]
 	return nil, &dnsutil.Error{Name: host, Err: dnsutil.ErrNotFound}
 }
 
+func (n names) DANE(context.Context, dnsutil.RouteHost, uint16) (dnsutil.DANE, error) {
+	return dnsutil.DANE{}, nil
+}
+
 // authority is a CA that the relay trusts.
 func (g *rig) authority() *smtptest.CA {
 	g.t.Helper()

@@ -32,7 +32,8 @@ type Route struct {
 // policy is how to speak to a host. Connections are shared where it is the same.
 type policy struct {
 	smarthost          string // "host:port", "" by MX
-	tls                string // one of the words
+	tls                string // one of the words, or modeEncrypt
+	fixed              bool   // what domains ask for does not count
 	username, password string
 }
 
@@ -68,7 +69,7 @@ func (r *Relay) way(sender, recipient string) way {
 	if p.smarthost != "" {
 		return way{name: SmarthostPrefix + p.smarthost, policy: p}
 	}
-	return way{name: domain, domain: domain, policy: p}
+	return way{name: domain, domain: domain, policy: r.destination(domain, p)}
 }
 
 // parts sorts recipients by their way, which as a rule is the same for all.
@@ -115,8 +116,18 @@ func (p policy) host() (host, port string) {
 	return host, "587"
 }
 
-// demandsTLS tells whether nothing may go without TLS and a valid certificate.
-func (p policy) demandsTLS() bool { return p.tls == TLSStartTLS || p.tls == TLSImplicit }
+// words are what is said of how TLS is used.
+func (p policy) words() string {
+	switch p.tls {
+	case TLSOpportunistic:
+		return "opportunistic"
+	case TLSNone:
+		return "none"
+	case modeEncrypt:
+		return "encrypt"
+	}
+	return "verify"
+}
 
 // within tells whether a domain is one of a list, or the list empty.
 func within(domain string, list []string) bool {

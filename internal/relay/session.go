@@ -14,6 +14,7 @@ type session struct {
 	candidate  candidate
 	policy     policy
 	peer       Peer
+	rule       rule   // that was kept
 	name       string // of the way that it was used for last
 	requireTLS bool   // what RFC 8689 asks for is there
 	fellBack   bool   // TLS failed, so there is none
@@ -25,9 +26,9 @@ type session struct {
 }
 
 func newSession(c *smtpclient.Conn, n *negotiation) *session {
-	s := &session{conn: c, candidate: n.c, policy: n.p, peer: n.peer, recipients: maxRecipients}
+	s := &session{conn: c, candidate: n.c, policy: n.p, rule: n.guard.rule, peer: n.peer, recipients: maxRecipients}
 	_, required := c.Extension("REQUIRETLS")
-	s.requireTLS = required && n.peer.TLSName != ""
+	s.requireTLS = required && n.peer.TLSName != "" && n.guard.known
 	s.limits()
 	return s
 }

@@ -6,12 +6,21 @@ import (
 	"errors"
 )
 
-// tlsConfig is for a connection to c. Where TLS is not demanded, any certificate will do,
-// and any version: it is still better than none (RFC 7435 section 3).
-func (r *Relay) tlsConfig(c candidate, demanded bool) *tls.Config {
-	conf := &tls.Config{ServerName: c.certName(), RootCAs: r.RootCAs, Time: r.now, MinVersion: tls.VersionTLS12}
-	if !demanded {
-		conf.InsecureSkipVerify, conf.MinVersion = true, tls.VersionTLS10
+// tlsConfig is for a connection. Where TLS is not demanded, any certificate will do, and
+// any version: it is still better than none (RFC 7435 section 3). With DANE the name that
+// has the records is asked for, and they alone count (RFC 7672 sections 8.1 and 3.1).
+func (r *Relay) tlsConfig(n *negotiation) *tls.Config {
+	conf := &tls.Config{ServerName: n.c.certName(), RootCAs: r.RootCAs, Time: r.now, MinVersion: tls.VersionTLS12}
+	conf.InsecureSkipVerify = !n.verified() || n.mode == modeDANE
+	if !n.demanded() {
+		conf.MinVersion = tls.VersionTLS10
+	}
+	if n.mode == modeDANE {
+		g := n.guard
+		conf.ServerName = g.records.Base
+		conf.VerifyConnection = func(s tls.ConnectionState) error {
+			return g.records.Verify(s.PeerCertificates, g.names, r.now())
+		}
 	}
 	return conf
 }

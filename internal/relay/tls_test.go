@@ -269,6 +269,7 @@ func TestRequireTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, "example.net. MX 10 mx1.example.net.\nmx1.example.net. A 192.0.2.1")
+			g.dns.Authentic()
 			ca := g.authority()
 			if c.peer != nil {
 				g.peer(c.peer(ca), "192.0.2.1")
@@ -277,6 +278,7 @@ func TestRequireTLS(t *testing.T) {
 			want(t, &relay.Result{Outcomes: res.Outcomes, Whole: res.Whole}, strings.Split(strings.ReplaceAll(c.want, ". whole", ".\x00whole"), "\x00")...)
 
 			g = newRig(t, threeHosts) // and with another that can
+			g.dns.Authentic()
 			if ca = g.authority(); c.peer != nil {
 				g.peer(c.peer(ca), "192.0.2.1")
 			}
@@ -293,6 +295,7 @@ func TestRequireTLS(t *testing.T) {
 	}
 	t.Run("some cannot be reached", func(t *testing.T) { // they may be able, one day
 		g := newRig(t, threeHosts)
+		g.dns.Authentic()
 		ca := g.authority()
 		g.peer(&smtptest.Peer{TLS: must(t)(ca.Config("mx1.example.net"))}, "192.0.2.1")
 		res := g.sendMessage(secret(), "bob@example.net")
@@ -302,6 +305,7 @@ func TestRequireTLS(t *testing.T) {
 	})
 	t.Run("never by a kept connection that is not so", func(t *testing.T) {
 		g := newRig(t, theHost)
+		g.dns.Authentic()
 		ca := g.authority()
 		p := g.peer(&smtptest.Peer{TLS: must(t)(ca.Config("mx.example.net")), Script: smtptest.Script{smtptest.StartTLS: smtptest.First(1, smtptest.Reply("454 4.7.0 not now"))}, Extensions: able}, "192.0.2.1")
 		g.send("bob@example.net")
@@ -314,6 +318,7 @@ func TestRequireTLS(t *testing.T) {
 	})
 	t.Run("where TLS is never used", func(t *testing.T) {
 		g := newRig(t, theHost)
+		g.dns.Authentic()
 		g.Routes = []relay.Route{{TLS: relay.TLSNone}}
 		p := g.peer(&smtptest.Peer{TLS: must(t)(g.authority().Config("mx.example.net")), Extensions: able}, "192.0.2.1")
 		if o := g.sendMessage(secret(), "bob@example.net").Outcomes[0]; o.Reply.Status != "5.7.30" || len(p.Transactions()) > 0 {

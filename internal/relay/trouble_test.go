@@ -120,6 +120,10 @@ func (confused) Addresses(context.Context, string, dnsutil.Families) ([]netip.Ad
 	return nil, errors.New("it is all too much")
 }
 
+func (confused) DANE(context.Context, dnsutil.RouteHost, uint16) (dnsutil.DANE, error) {
+	return dnsutil.DANE{}, errors.New("it is all too much")
+}
+
 // An error that means nothing to us is no reason to give up mail.
 func TestUnknownError(t *testing.T) {
 	g := newRig(t, "")

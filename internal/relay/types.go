@@ -48,13 +48,17 @@ func (n Notify) Success() bool { return n&NotifySuccess != 0 }
 
 // Message is a message on its way to another host.
 type Message struct {
-	ID         string // names it in logs
-	Sender     string // reverse-path, "" if null
-	Size       int64  // octets on the wire
-	UTF8       bool   // it was accepted with SMTPUTF8 (RFC 6531)
-	RequireTLS bool   // only over TLS with a certificate that was verified
-	EnvID      string // ENVID of MAIL, as xtext, "" if none (RFC 3461 section 4.4)
-	Ret        string // RET of MAIL: "FULL", "HDRS" or ""
+	ID     string // names it in logs
+	Sender string // reverse-path, "" if null
+	Size   int64  // octets on the wire
+	UTF8   bool   // it was accepted with SMTPUTF8 (RFC 6531)
+	// RequireTLS: only over TLS, to hosts that are the right ones for certain and promise
+	// the same (RFC 8689 section 4.2.1). A message from nobody goes without, if need be.
+	RequireTLS bool
+	// TLSOptional: what domains ask for by DANE and MTA-STS does not count (section 5).
+	TLSOptional bool
+	EnvID       string // ENVID of MAIL, as xtext, "" if none (RFC 3461 section 4.4)
+	Ret         string // RET of MAIL: "FULL", "HDRS" or ""
 	// Open opens the message from its first octet; lines end in CRLF or in LF alone.
 	Open func() (io.ReadCloser, error)
 }
@@ -110,6 +114,7 @@ type Peer struct {
 	TLSVersion string         // "TLS 1.3", "" without TLS
 	TLSCipher  string
 	TLSName    string // the name for which the certificate is valid and trusted, "" if it is not
+	Policy     string // what TLS had to be like, and why, in words: "dane", "mta-sts enforce", "opportunistic"
 }
 
 // Outcome is the end of an attempt for one recipient.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"kurir/dnsutil"
 	"kurir/internal/smtpclient"
 )
 
@@ -135,6 +136,9 @@ func noFamily(err error) bool {
 
 // whyTLS says in a few words why there is no TLS as it should be.
 func whyTLS(err error) string {
+	if errors.Is(err, dnsutil.ErrTLSA) {
+		return dnsutil.ErrTLSA.Error()
+	}
 	if v, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		err = v.Err
 	}
