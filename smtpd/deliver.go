@@ -20,10 +20,7 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 	if r := s.judged(ctx, m); r != nil {
 		return r
 	}
-	above, below, err := s.forwardHeader(ctx, m.staged)
-	if err != nil {
-		return replyTo(err)
-	}
+	above, below := s.forwardHeader(ctx, m.staged)
 	final := s.final()
 	if err := m.staged.Prepend(slices.Concat(final, above, s.verdict.Header, s.received(), below)); err != nil {
 		return replyTo(err)

@@ -26,7 +26,9 @@ import (
 )
 
 // fakeDirectory has the domain local.test with alice, bob, carol (who has no room), dave
-// (who is disabled), scanner, and the alias staff, which leads to alice and bob. Of the
+// (who is disabled), scanner, and the aliases staff, which leads to alice and bob, friend and
+// busy, which lead to friend@elsewhere.example, and choir, which leads to alice and three
+// addresses elsewhere. Of the
 // domain down.test it cannot tell.
 type fakeDirectory struct{}
 
@@ -40,6 +42,7 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 	}
 	local, _, _ = strings.Cut(local, "+")
 	var names []string
+	var rs []directory.Recipient
 	switch local {
 	case "alice", "bob", "carol", "dave", "scanner":
 		names = []string{local}
@@ -49,16 +52,28 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		names = []string{"alice", "bob"}
 	case "mixed":
 		names = []string{"alice", "carol"}
+	case "friend", "busy":
+		return remoteTargets(local, "friend@elsewhere.example"), nil
+	case "choir":
+		names = []string{"alice"}
+		rs = remoteTargets(local, "s1@elsewhere.example", "s2@other.example", "friend@elsewhere.example")
 	case "broken":
 		return nil, errors.New("disk on fire at /var/lib")
 	default:
 		return nil, directory.ErrNoAccount
 	}
-	var rs []directory.Recipient
 	for _, n := range names {
 		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test", Disabled: n == "dave"}})
 	}
 	return rs, nil
+}
+
+// remoteTargets are what an alias leads to elsewhere.
+func remoteTargets(alias string, to ...string) (rs []directory.Recipient) {
+	for _, address := range to {
+		rs = append(rs, directory.Recipient{Remote: address, Alias: alias + "@local.test"})
+	}
+	return rs
 }
 
 func (fakeDirectory) MaySendAs(_ context.Context, account, address string) (bool, error) {
@@ -242,7 +257,7 @@ func testTLS(t testing.TB) *tls.Config {
 func testServer(t testing.TB) (*Server, *fakeStore) {
 	st := &fakeStore{}
 	return &Server{
-		Hostname: "mx.local.test", Directory: fakeDirectory{}, Auth: fakeAuth{}, Store: st, Queue: &st.queue,
+		Hostname: "mx.local.test", Directory: fakeDirectory{}, Auth: fakeAuth{}, Store: st, Queue: &st.queue, Forward: &fakeForward{},
 		TLS: testTLS(t), Log: slog.New(slog.DiscardHandler),
 	}, st
 }

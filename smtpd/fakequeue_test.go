@@ -16,6 +16,7 @@ type fakeQueue struct {
 	mail      []string
 	keepErr   error
 	commitErr error
+	failAfter int // so many commits succeed before commitErr
 	held      string
 	open      int      // kept, and neither committed nor dropped
 	steps     []string // calls, of the store's Deliver, too
@@ -58,11 +59,16 @@ func (k *fakeKept) Commit(ctx context.Context, e queue.Envelope) (queue.Receipt,
 	k.q.mu.Lock()
 	defer k.q.mu.Unlock()
 	k.q.steps = append(k.q.steps, "commit")
-	if k.done || errors.Is(k.q.commitErr, queue.ErrFull) {
-		return queue.Receipt{}, k.q.commitErr
+	commitErr := k.q.commitErr
+	if k.q.failAfter > 0 {
+		k.q.failAfter--
+		commitErr = nil
+	}
+	if k.done || errors.Is(commitErr, queue.ErrFull) {
+		return queue.Receipt{}, commitErr
 	}
 	k.end()
-	if err := errors.Join(k.q.commitErr, ctx.Err()); err != nil {
+	if err := errors.Join(commitErr, ctx.Err()); err != nil {
 		return queue.Receipt{}, err
 	}
 	k.q.mail = append(k.q.mail, envelopeText(e, k.text)+"\r\n"+k.text)
@@ -87,7 +93,15 @@ func envelopeText(e queue.Envelope, text string) string {
 			_, relayed, _ = strings.Cut(relayed, "\r\n")
 		}
 	}
-	if int(e.Size) != len(relayed) || !strings.Contains(relayed, " id "+e.ID) || !strings.HasPrefix(relayed, "Received: ") {
+	id, n, forwarded := strings.Cut(e.ID, "-f")
+	top := "Received: "
+	if forwarded {
+		fmt.Fprintf(&b, " f%s", n)
+		if strings.HasPrefix(relayed, "ARC-Seal: ") {
+			top = "ARC-Seal: "
+		}
+	}
+	if int(e.Size) != len(relayed) || !strings.Contains(relayed, " id "+id) || !strings.HasPrefix(relayed, top) {
 		fmt.Fprintf(&b, " WRONG: id %s, size %d, not %d", e.ID, e.Size, len(relayed))
 	}
 	b.WriteString("\r\n")
@@ -101,6 +115,9 @@ func envelopeText(e queue.Envelope, text string) string {
 				if p.value != "" {
 					fmt.Fprintf(&b, " %s=%s", p.name, p.value)
 				}
+			}
+			if r.Expanded {
+				b.WriteString(" expanded")
 			}
 			if r.Err != nil {
 				fmt.Fprintf(&b, ": %v", r.Err)

@@ -19,16 +19,17 @@ type Forwarder interface {
 	// Sender is the reverse-path with which an alias, given by its address, passes on what
 	// came from sender. An error is the sender's fault, in words.
 	Sender(sender, alias string) (string, error)
-	// Original is the sender that an address of Sender's stands for; is tells whether it
-	// has the form of one. An error says that it is forged, or too old.
-	Original(address string) (original string, is bool, err error)
+	// Return says who gets what comes back to an address of Sender's: is tells whether the
+	// address has the form of one, and is ours. The error is directory.ErrNoAccount for one
+	// that is forged, or too old.
+	Return(ctx context.Context, address string) (to []directory.Recipient, is bool, err error)
 	// Room tells whether an alias may pass on so many copies more now.
 	Room(alias string, copies int) bool
 	// Passed counts copies that an alias passes on.
 	Passed(alias string, copies int)
 	// Seal makes header lines for the top of a message that an alias passes on; none where
 	// there is nothing to seal it with.
-	Seal(ctx context.Context, alias string, v policy.Verdict, open policy.Open) ([]byte, error)
+	Seal(ctx context.Context, alias string, v policy.Verdict, open policy.Open) []byte
 }
 
 // onward is an address of another server that the mail for a recipient goes on to.
@@ -58,28 +59,16 @@ func (s *session) returning(to Path) (r recipient, is bool, err error) {
 	if f == nil || to.Domain == "" {
 		return r, false, nil
 	}
-	original, is, err := f.Original(to.String())
-	if !is {
+	found, is, err := f.Return(s.wire.ctx, to.String())
+	switch {
+	case !is:
 		return r, false, nil
-	}
-	if _, known := s.find(to); errors.Is(known, directory.ErrNoDomain) {
-		return r, false, nil // somebody else's
-	} else if known != nil && !errors.Is(known, directory.ErrNoAccount) {
-		return r, true, known
-	}
-	switch {
-	case err != nil:
+	case errors.Is(err, directory.ErrNoAccount):
 		return r, true, replyNoReturn.because(err)
-	case !s.mail.From.IsNull():
-		return r, true, replyReturnsOnly
-	}
-	found, err := s.wire.srv.Directory.Resolve(s.wire.ctx, original)
-	switch {
-	case errors.Is(err, directory.ErrNoDomain):
-		r.onward = []onward{{address: original}}
-		return r, true, s.mayForward(r.onward)
 	case err != nil:
 		return r, true, err
+	case !s.mail.From.IsNull():
+		return r, true, replyReturnsOnly
 	}
 	r, err = s.lead(found)
 	return r, true, err
@@ -193,7 +182,7 @@ func (s *session) dropJunk() *Reply {
 // message is passed on: the seal (RFC 8617), and the address that it was passed on from
 // (RFC 9228), by which a circle is noticed. What users and programs here write needs no
 // seal, as it is signed.
-func (s *session) forwardHeader(ctx context.Context, m Staged) (above, below []byte, err error) {
+func (s *session) forwardHeader(ctx context.Context, m Staged) (above, below []byte) {
 	alias := ""
 	for _, o := range s.allOnward() {
 		if alias = o.alias; alias != "" {
@@ -201,17 +190,15 @@ func (s *session) forwardHeader(ctx context.Context, m Staged) (above, below []b
 		}
 	}
 	if alias == "" {
-		return nil, nil, nil
+		return nil, nil
 	}
 	if !s.by.submits() {
-		if above, err = s.wire.srv.Forward.Seal(ctx, alias, s.verdict, m.Reader); err != nil {
-			return nil, nil, err
-		}
+		above = s.wire.srv.Forward.Seal(ctx, alias, s.verdict, m.Reader)
 	}
 	if len(s.recipients) == 1 && s.recipients[0].To.ASCII() {
 		below = fmt.Appendf(nil, "Delivered-To: %s\r\n", s.wire.address(s.recipients[0].To))
 	}
-	return above, below, nil
+	return above, below
 }
 
 // onwardEnvelopes are what the queue is to know of the message as aliases pass it on: an

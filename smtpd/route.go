@@ -155,6 +155,9 @@ func literalFault(domain string) error {
 // administrator, how to add it, would read oddly below a stranger's attempt.
 func (s *session) refuseRecipient(to Path, err error) error {
 	cause := errors.New(s.wire.address(to))
+	if r, ok := err.(*Reply); ok {
+		return r.because(errors.Join(cause, r.Err))
+	}
 	switch {
 	case errors.Is(err, directory.ErrNoDomain) && s.wire.device != nil:
 		return s.wire.deviceReply(replyNoRelay).because(cause)
@@ -162,9 +165,6 @@ func (s *session) refuseRecipient(to Path, err error) error {
 		return replyNoRelay.because(cause)
 	case errors.Is(err, directory.ErrNoAccount):
 		return replyNoUser.because(cause)
-	}
-	if r, ok := err.(*Reply); ok {
-		return r.because(cause)
 	}
 	return err
 }

@@ -222,6 +222,12 @@ func (k *talk) set(s string) {
 		k.st.queue.commitErr = errOf(value)
 	case "held":
 		k.st.queue.held = value
+	case "failAfter":
+		k.st.queue.failAfter = n
+	case "policy":
+		k.srv.Policy = fakePolicy{}
+	case "NoForward":
+		k.srv.Forward = nil
 	case "NoQueue":
 		k.srv.Queue = nil
 	case "device":

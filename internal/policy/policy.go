@@ -8,6 +8,8 @@ package policy
 import (
 	"io"
 	"net/netip"
+
+	"kurir/internal/mailauth/arc"
 )
 
 // Arrival is a stranger's message before its content has come.
@@ -45,10 +47,11 @@ func (d Decision) String() string {
 // Verdict is the outcome of a judgment.
 type Verdict struct {
 	Decision Decision
-	Status   string // RFC 3463, of Later and Refuse: "5.7.26"
-	Reason   string // one sentence in ASCII, safe to show a stranger
-	Results  string // value of Authentication-Results, folded with CRLF; "" if there is none
-	Header   []byte // lines in CRLF for the top of the message: Authentication-Results, X-Kurir-Reason
+	Status   string    // RFC 3463, of Later and Refuse: "5.7.26"
+	Reason   string    // one sentence in ASCII, safe to show a stranger
+	Results  string    // value of Authentication-Results, folded with CRLF; "" if there is none
+	Chain    arc.Chain // what was found of ARC, for who passes the message on; zero: nobody has looked
+	Header   []byte    // lines in CRLF for the top of the message: Authentication-Results, X-Kurir-Reason
 }
 
 // Open opens the message as it was received, lines ending in CRLF, from its beginning.

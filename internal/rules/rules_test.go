@@ -24,6 +24,7 @@ var forbidden = map[string][]string{
 	"store":               {"smtpd", "imapd", "pop3d", "internal/queue", "internal/auth", "internal/directory", "internal/listen", "internal/web", "cmd"},
 	"internal/policy":     {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/queue":      {"smtpd", "imapd", "pop3d", "dnsutil", "internal/smtpclient", "internal/admin", "cmd"},
+	"internal/forward":    {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/signing", "cmd"},
 	"internal/relay":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/sqldb", "cmd"},
 	"internal/smtpclient": {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
 	"internal/dsn":        {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
@@ -53,7 +54,7 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "store"},
 }
 
 // writes are the functions of package os that change the file system.
