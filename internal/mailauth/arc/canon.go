@@ -154,20 +154,21 @@ func (b *bodyHashes) want(c canon) {
 
 // read takes the body to its end; the error is the reader's.
 func (b *bodyHashes) read(r *bufio.Reader) error {
-	var buf [16 << 10]byte
 	for {
-		n, err := r.Read(buf[:])
-		for _, h := range b.by {
-			if h != nil {
-				h.write(buf[:n])
-			}
-		}
+		_, err := r.Peek(1)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return err
 		}
+		part, _ := r.Peek(r.Buffered())
+		for _, h := range b.by {
+			if h != nil {
+				h.write(part)
+			}
+		}
+		_, _ = r.Discard(len(part)) // it is there
 	}
 	for _, h := range b.by {
 		if h != nil {
@@ -190,6 +191,7 @@ type bodyHash struct {
 	ends    int    // line ends that count only if something follows
 	space   bool   // white space that counts only if something follows on its line
 	cr      bool   // the last octet was CR
+	inside  bool   // something is on this line already
 	some    bool   // something was hashed
 	sum     []byte // once end was called
 }
@@ -199,6 +201,10 @@ var special = [256]bool{'\r': true, '\n': true, ' ': true, '\t': true}
 
 func (b *bodyHash) write(p []byte) {
 	for len(p) > 0 {
+		if n := b.line(p); n > 0 {
+			p = p[n:]
+			continue
+		}
 		n := 0
 		for n < len(p) && (!special[p[n]] || !b.relaxed && p[n] != '\r' && p[n] != '\n') {
 			n++
@@ -210,7 +216,7 @@ func (b *bodyHash) write(p []byte) {
 		}
 		switch c := p[0]; c {
 		case '\n':
-			b.cr, b.space = false, false
+			b.cr, b.space, b.inside = false, false, false
 			b.ends++
 		case '\r':
 			if b.cr {
@@ -228,6 +234,28 @@ func (b *bodyHash) write(p []byte) {
 	}
 }
 
+// line takes a whole line that is canonical as it stands, as nearly all are, and says how
+// many octets that were, 0 if there is no such line.
+func (b *bodyHash) line(p []byte) int {
+	if b.inside || b.space || b.cr {
+		return 0
+	}
+	n := bytes.IndexByte(p, '\n')
+	if n < 1 || p[n-1] != '\r' {
+		return 0
+	}
+	if n > 1 {
+		line := p[:n-1]
+		if b.relaxed && (line[n-2] == ' ' || bytes.IndexByte(line, '\t') >= 0 || bytes.Contains(line, []byte("  "))) {
+			return 0
+		}
+		b.text(line)
+		b.inside = false
+	}
+	b.ends++
+	return n + 1
+}
+
 // text hashes octets behind all that waited for them.
 func (b *bodyHash) text(p []byte) {
 	for ; b.ends > 0; b.ends-- {
@@ -242,6 +270,7 @@ func (b *bodyHash) text(p []byte) {
 		b.cr = false
 	}
 	b.put(p...)
+	b.inside = true
 }
 
 func (b *bodyHash) put(p ...byte) {
