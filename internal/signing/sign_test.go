@@ -262,10 +262,10 @@ func BenchmarkSign(b *testing.B) {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			r := newRig(b)
 			r.make("example.org")
-			msg := crlf(letter + strings.Repeat("The quick brown fox jumps over the lazy dog, and again and again.\n", size/67))
+			msg := []byte(crlf(letter + strings.Repeat("The quick brown fox jumps over the lazy dog, and again and again.\n", size/67)))
 			b.SetBytes(int64(len(msg)))
 			for b.Loop() {
-				if _, err := r.Sign(context.Background(), "example.org", strings.NewReader(msg)); err != nil {
+				if _, err := r.Sign(context.Background(), "example.org", bytes.NewReader(msg)); err != nil {
 					b.Fatal(err)
 				}
 			}
