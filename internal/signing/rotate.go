@@ -52,6 +52,9 @@ func (s *Signer) Rotate(ctx context.Context, domain string, now bool) (keys []Ke
 	return keys, made, nil
 }
 
+// Ends is when the record of a retiring key may be removed.
+func (s *Signer) Ends(k Key) time.Time { return k.Since.Add(s.o.Retire) }
+
 // activate lets a pending key sign in the place of the active one of its algorithm. The
 // caller holds making.
 func (s *Signer) activate(ctx context.Context, k Key) error {
@@ -186,7 +189,7 @@ func (s *Signer) stepKey(ctx context.Context, k Key) (time.Time, error) {
 	case Pending:
 		return s.stepPending(ctx, k)
 	case Retiring:
-		over := k.Since.Add(s.o.Retire)
+		over := s.Ends(k)
 		if s.o.Now().Before(over) {
 			return over, nil
 		}
