@@ -211,7 +211,7 @@ func (q *Queue) tellAdmin(ctx context.Context, a *arrival) error {
 		return err
 	}
 	n.mail.utf8 = !isASCII(to + a.mail.account)
-	if err := q.fill(n, func(w io.Writer) error { return q.limitNotice(w, to, a, n.rows[0].account != "") }); err != nil {
+	if err := q.fill(ctx, n, func(w io.Writer) error { return q.limitNotice(w, to, a, n.rows[0].account != "") }); err != nil {
 		return err
 	}
 	err = q.group(ctx, func(c *change) {

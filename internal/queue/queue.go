@@ -34,6 +34,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	mathrand "math/rand/v2"
@@ -101,7 +102,10 @@ type Options struct {
 
 	Limits     Limits
 	HoldRemote string // not "": mail for elsewhere is held, and this is why
-	Admin      string // who is told of accounts over their limits; zero means postmaster at the account's domain
+	// Sign makes the signatures of a notice from a domain to an address elsewhere, header lines
+	// that end in CRLF; nil: notices are not signed.
+	Sign  func(ctx context.Context, domain string, message io.Reader) ([]byte, error)
+	Admin string // who is told of accounts over their limits; zero means postmaster at the account's domain
 
 	MaxMessages    int // that wait; zero means 100,000
 	MaxRecipients  int // that wait; zero means 200,000

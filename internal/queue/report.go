@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"kurir/internal/directory"
@@ -103,7 +105,7 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 	} else if err := f.Close(); err != nil {
 		return nil, err
 	}
-	if err := q.fill(a, r.Write); err != nil {
+	if err := q.fill(ctx, a, r.Write); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -175,14 +177,41 @@ func (q *Queue) holdAll(a *arrival) {
 	}
 }
 
-// fill makes the file of a notice.
-func (q *Queue) fill(a *arrival, write func(io.Writer) error) error {
+// fill makes the file of a notice, signed if it goes elsewhere.
+func (q *Queue) fill(ctx context.Context, a *arrival, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	first, rest, signature := []byte(nil), b.Bytes(), []byte(nil)
+	if q.o.Sign != nil && slices.ContainsFunc(a.rows, func(r *row) bool { return r.account == "" }) {
+		first, rest = localLine(rest)
+		var err error
+		if signature, err = q.o.Sign(ctx, q.o.Hostname, bytes.NewReader(rest)); err != nil {
+			return fmt.Errorf("signing a notice: %w", err)
+		}
+		signature = bytes.ReplaceAll(signature, []byte("\r\n"), []byte("\n")) // as all of the notice
+	}
 	var n wireCounter
 	err := q.create(q.path(a.mail.file), fromMilli(a.mail.created), func(w io.Writer) error {
-		return write(io.MultiWriter(w, &n))
+		w = io.MultiWriter(w, &n)
+		for _, p := range [][]byte{first, signature, rest} {
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	a.mail.size = n.size
 	return err
+}
+
+// localLine parts the first line from a notice if it is for mailboxes here; see opener.
+func localLine(notice []byte) (first, rest []byte) {
+	if i := bytes.IndexByte(notice, '\n'); bytes.HasPrefix(notice, []byte("Return-Path:")) {
+		return notice[:i+1], notice[i+1:]
+	}
+	return nil, notice
 }
 
 // writeReport writes the rows of a report, if there is one, and the event of it.

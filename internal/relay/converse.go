@@ -12,7 +12,7 @@ import (
 // converse hands the message over on s, in as many transactions as it takes. When it
 // returns with recipients that have no outcome, another connection is to be used.
 func (a *attempt) converse(ctx context.Context, s *session) {
-	t := a.prepare(s)
+	t := a.prepare(ctx, s)
 	if t == nil {
 		return
 	}

@@ -48,7 +48,7 @@ func (a *attempt) look() error {
 
 // prepare makes the message fit for what a host can do. Recipients that cannot be served
 // are settled; nil: all of them.
-func (a *attempt) prepare(s *session) *smtpclient.Transaction {
+func (a *attempt) prepare(ctx context.Context, s *session) *smtpclient.Transaction {
 	if a.content == nil {
 		if err := a.look(); err != nil {
 			a.settleAll(unreadable(s, err))
@@ -67,7 +67,7 @@ func (a *attempt) prepare(s *session) *smtpclient.Transaction {
 		t.Body8Bit = true
 	case t.UTF8: // RFC 6531 section 3.1 item 8: it takes 8 bits, although it does not say so
 	default:
-		if !a.downgrade(s, t) {
+		if !a.downgrade(ctx, s, t) {
 			return nil
 		}
 	}
@@ -116,8 +116,11 @@ func (a *attempt) plainAddresses(s *session, t *smtpclient.Transaction) bool {
 
 // downgrade makes the message one of 7 bits, or settles all if that cannot be (RFC 6152
 // section 3).
-func (a *attempt) downgrade(s *session, t *smtpclient.Transaction) bool {
+func (a *attempt) downgrade(ctx context.Context, s *session, t *smtpclient.Transaction) bool {
 	converted, size, err := sevenbit.Open(a.content.open)
+	if err == nil {
+		converted, size, err = a.resigned(ctx, converted, size)
+	}
 	switch {
 	case errors.Is(err, sevenbit.ErrCannot):
 		a.settleAll(s.cannot("5.6.3", "%s takes no 8-bit characters, and %v.", s.peer.show(), err))
@@ -128,6 +131,28 @@ func (a *attempt) downgrade(s *session, t *smtpclient.Transaction) bool {
 	}
 	t.Open, t.Size = converted, size
 	return true
+}
+
+// resigned puts new signatures in front of a message that was converted: those that it has
+// are of what it was (RFC 6376 section 5.3).
+func (a *attempt) resigned(ctx context.Context, open func() (io.ReadCloser, error), size int64) (func() (io.ReadCloser, error), int64, error) {
+	if a.r.Resign == nil {
+		return open, size, nil
+	}
+	header, err := a.r.Resign(ctx, open)
+	if err != nil || len(header) == 0 {
+		return open, size, err
+	}
+	return func() (io.ReadCloser, error) {
+		r, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(bytes.NewReader(header), r), r}, nil
+	}, size + int64(len(header)), nil
 }
 
 // recipients of a transaction, in the form that it needs.

@@ -16,6 +16,7 @@ package relay
 import (
 	"context"
 	"crypto/x509"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -63,8 +64,11 @@ type Relay struct {
 	// Dial connects, network being "tcp4" or "tcp6". Nil: the system does, from Source4 or
 	// Source6.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	Now  func() time.Time // nil means time.Now
-	Log  *slog.Logger     // what was tried, at level Debug; nil means no log
+	// Resign makes new signatures for a message that had to be changed for a host: header
+	// lines to put in front, none if it was not signed here. Nil: nothing is signed here.
+	Resign func(ctx context.Context, open func() (io.ReadCloser, error)) ([]byte, error)
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // what was tried, at level Debug; nil means no log
 
 	idle   idle
 	ailing ailing
