@@ -21,8 +21,12 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 		return r
 	}
 	above, below := s.forwardHeader(ctx, m.staged)
+	signature, err := s.sign(ctx, m)
+	if err != nil {
+		return replyTo(err)
+	}
 	final := s.final()
-	if err := m.staged.Prepend(slices.Concat(final, above, s.verdict.Header, s.received(), below)); err != nil {
+	if err := m.staged.Prepend(slices.Concat(final, signature, above, s.verdict.Header, s.received(), below)); err != nil {
 		return replyTo(err)
 	}
 	size := m.staged.Size() - int64(len(final))

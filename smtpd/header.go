@@ -17,6 +17,7 @@ type headerReader interface {
 type traces struct {
 	received    int
 	deliveredTo []string // in small letters
+	author      string   // domain of the first address in From, of what is submitted
 }
 
 // maxDelivered bounds the Delivered-To lines that are remembered.

@@ -49,6 +49,7 @@ type Server struct {
 	Store     Store     // takes messages
 	Queue     Queue     // takes messages for elsewhere, and for who could not be delivered to; nil: nothing is sent elsewhere
 	Devices   []Device  // networks whose clients need not log in
+	Signer    Signer    // signs what is submitted; nil: nothing is signed
 	Policy    Policy    // judges strangers' messages; nil: all are taken
 	Gate      Gate      // looks at strangers on port 25; nil: all may come in
 	Forward   Forwarder // passes mail on from aliases to other servers; nil: none is

@@ -188,6 +188,9 @@ func (h *rewriter) endHeader() error {
 		if isOurs(f.name, []byte(f.value()), false, h.s.wire.srv.Hostname) {
 			out = append(out, renamed...)
 		}
+		if f.name == "from" && h.traces.author == "" {
+			h.traces.author = authorDomain(f.value())
+		}
 		has[f.name] = true
 		out = append(out, f.raw...)
 	}
@@ -199,7 +202,9 @@ func (h *rewriter) endHeader() error {
 		out = fmt.Appendf(out, "Message-ID: <%s@%s>\r\n", strings.ToLower(rand.Text()), srv.Hostname)
 	}
 	if !has["from"] {
-		out = fmt.Appendf(out, "From: %s\r\n", h.s.author())
+		from := h.s.author()
+		h.traces.author = authorDomain(from)
+		out = fmt.Appendf(out, "From: %s\r\n", from)
 	}
 	h.done, h.head = true, nil
 	_, err := h.to.Write(append(out, "\r\n"...))
