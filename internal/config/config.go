@@ -47,6 +47,7 @@ type Config struct {
 
 	DNS     DNS
 	Relay   Relay
+	DKIM    DKIM
 	Routes  []Route  // the first that fits decides, before Relay
 	Devices []Device // clients that need no login
 
@@ -126,6 +127,7 @@ func Default() *Config {
 		Store:   Store{ExpungedKeep: time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
 		DNS:     DNS{Servers: []string{}},
+		DKIM:    DKIM{Sign: true},
 		Relay: Relay{
 			Smarthost: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
 			Connections: 200, ConnectionsPerDestination: 20, QueueMessages: 100_000,

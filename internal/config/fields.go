@@ -44,6 +44,7 @@ var sections = map[string]string{
 	"store":       "How the mail is kept.",
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
 	"relay":       "Relay: how mail to other domains leaves.",
+	"dkim":        "DKIM: signatures by which other servers know that mail is from your domains.",
 	"log":         "The log goes to standard error.",
 }
 
@@ -131,6 +132,9 @@ func fields(c *Config) []field {
 			doc: "Age at which a sender is told that a message is late. A time beyond give_up is never."},
 		{key: "relay.history", target: &c.Relay.History, least: int64(day),
 			doc: "How long is kept what became of each message, for: kurir queue show."},
+
+		{key: "dkim.sign", target: &c.DKIM.Sign,
+			doc: "Sign what users, devices and programs submit, and our own notices, with the domain's keys\n(kurir dkim list). Turn it off only where another server signs behind this one."},
 
 		{key: "log.level", target: &c.Log.Level, doc: "The least that is logged: \"debug\", \"info\", \"warn\" or \"error\"."},
 		{key: "log.format", target: &c.Log.Format, doc: "\"text\" or \"json\"."},
