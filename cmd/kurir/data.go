@@ -15,6 +15,7 @@ import (
 	"kurir/internal/fsx"
 	"kurir/internal/queue"
 	"kurir/internal/relay"
+	"kurir/internal/signing"
 	"kurir/internal/sqldb"
 	"kurir/internal/telemetry"
 	"kurir/store"
@@ -39,6 +40,7 @@ type data struct {
 	db        *sqldb.DB
 	directory *directory.Directory
 	store     *store.Store
+	signing   *signing.Signer
 	relay     *relay.Relay
 	queue     *queue.Queue
 	service   *admin.Service
@@ -47,7 +49,7 @@ type data struct {
 
 // migrations are the tables of the whole program, for sqldb.Open.
 func migrations() [][]sqldb.Migration {
-	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations()}
+	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), signing.Migrations}
 }
 
 // openData takes the data directory's lock and opens what lies in it. The error is
@@ -73,6 +75,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	}
 	d.closers = append(d.closers, d.db.Close)
 	d.directory = directory.New(d.db)
+	d.signing = d.newSigning(o)
 	so := store.Options{
 		Dir: dir, FS: o.files, Hostname: o.cfg.Hostname, Log: o.log,
 		ExpungedKeep: expungedKeep(o.cfg), NoWatch: !o.serving,
@@ -95,14 +98,19 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
 		Submit: newSubmitter(d, o).submit,
 	}
+	if !d.isLocal(o) {
+		d.service.Signing = d.signing
+	}
 	return d, nil
 }
 
 // openQueue opens the queue, and the relay that it hands messages to.
 func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	d.relay = o.relay()
+	d.relay.Resign = d.resign(o)
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
 	q := o.queueOptions()
+	q.Sign = d.sign(o)
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
 	q.Deliverer, q.Directory, q.Transport = queue.MailStore{Store: d.store}, d.directory, d.relay
 	d.queue, err = queue.Open(ctx, q)

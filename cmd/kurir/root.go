@@ -44,7 +44,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.Args = cobra.ArbitraryArgs // group says what is wrong with them
 	group(root,
 		serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
-		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e),
+		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e), dkimCommand(e),
 		queueCommand(e), sendCommand(e), dnsCommand(e),
 	)
 	noFiles(root)

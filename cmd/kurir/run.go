@@ -56,6 +56,9 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
 	s.checkDevices(ctx)
+	if err := s.makeKeys(ctx); err != nil {
+		return err
+	}
 	if s.prepare != nil {
 		if err := s.prepare(ctx, s.data); err != nil {
 			return err
@@ -135,6 +138,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
 	backs.Go(func() { s.data.queue.Run(back) })
+	backs.Go(func() { s.data.signing.Run(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	if s.ready != nil {

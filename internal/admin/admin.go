@@ -50,6 +50,11 @@ type Operations interface {
 	// Fsck compares an account's index with its files, repairs what it can and says what it did.
 	Fsck(ctx context.Context, f Fsck) (FsckReport, error)
 
+	// ListDKIM lists the DKIM keys of a domain, or of all with "", and asks the DNS for their records.
+	ListDKIM(ctx context.Context, domain string) ([]DKIMKey, error)
+	// RotateDKIM makes new keys for a domain, which sign when the DNS shows their records.
+	RotateDKIM(ctx context.Context, r RotateDKIM) (RotatedDKIM, error)
+
 	// ListQueue lists the recipients that wait, one entry each.
 	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
 	// ShowQueue tells all about one message, for as long as its history is kept.

@@ -46,6 +46,8 @@ func operations() map[string]handler {
 		"alias.remove":    act(Operations.RemoveAlias),
 		"mailbox.list":    call(Operations.ListMailboxes),
 		"mailbox.fsck":    call(Operations.Fsck),
+		"dkim.list":       call(Operations.ListDKIM),
+		"dkim.rotate":     call(Operations.RotateDKIM),
 		"queue.list":      call(Operations.ListQueue),
 		"queue.show":      call(Operations.ShowQueue),
 		"queue.change":    call(Operations.ChangeQueue),
@@ -105,6 +107,8 @@ func subjectOf(q any) string {
 		return q.Address
 	case Fsck:
 		return q.Address
+	case RotateDKIM:
+		return q.String()
 	case QueueChange:
 		return q.String()
 	}

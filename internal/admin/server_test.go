@@ -75,6 +75,12 @@ func (r *recorder) ListMailboxes(_ context.Context, q string) ([]Mailbox, error)
 func (r *recorder) Fsck(_ context.Context, q Fsck) (FsckReport, error) {
 	return FsckReport{Address: q.Address, Findings: []Finding{{Mailbox: "INBOX", What: "mended", Repaired: true}}}, r.note("Fsck", q)
 }
+func (r *recorder) ListDKIM(_ context.Context, q string) ([]DKIMKey, error) {
+	return []DKIMKey{{Domain: q, Selector: "k1", State: "retiring", Since: time.Unix(1e9, 0).UTC(), Ends: time.Unix(2e9, 0).UTC()}}, r.note("ListDKIM", q)
+}
+func (r *recorder) RotateDKIM(_ context.Context, q RotateDKIM) (RotatedDKIM, error) {
+	return RotatedDKIM{Keys: []DKIMKey{{Value: "v=DKIM1; p=<x>"}}, Made: true}, r.note("RotateDKIM", q)
+}
 func (r *recorder) ListQueue(_ context.Context, q QueueFilter) ([]QueueEntry, error) {
 	return []QueueEntry{{ID: "a1", Sender: "x@a.test", Recipient: "é@b.test", State: "waiting", Due: time.Unix(1e9, 0).UTC()}}, r.note("ListQueue", q)
 }
@@ -149,6 +155,8 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return nil, o.RemoveAlias(ctx, "i@a.test") },
 		func(o Operations) (any, error) { return o.ListMailboxes(ctx, "x@a.test") },
 		func(o Operations) (any, error) { return o.Fsck(ctx, Fsck{"x@a.test", true}) },
+		func(o Operations) (any, error) { return o.ListDKIM(ctx, "a.test") },
+		func(o Operations) (any, error) { return o.RotateDKIM(ctx, RotateDKIM{"a.test", true}) },
 		func(o Operations) (any, error) {
 			return o.ListQueue(ctx, QueueFilter{IDs: []string{"a"}, Domain: "b.test", Held: true, MinAge: time.Hour, Limit: 7})
 		},
@@ -171,6 +179,9 @@ func TestOperationsThroughSocket(t *testing.T) {
 	}
 	if got := subjectOf(QueueChange{Action: "hold", Filter: QueueFilter{IDs: []string{"s"}}}); got != "hold s" {
 		t.Errorf("the log says of a change of the queue: %q", got)
+	}
+	if got := subjectOf(RotateDKIM{Domain: "a", Now: true}); got != "a, at once" {
+		t.Errorf("the log says of a rotation: %q", got)
 	}
 	if got := subjectOf(Rename{Old: "a", New: "b"}); got != "a to b" {
 		t.Errorf("the log says of a rename: %q", got)

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"kurir/internal/directory"
+	"kurir/internal/signing"
 	"kurir/store"
 )
 
@@ -23,6 +24,8 @@ type Service struct {
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string
 	Program  string // this program's version
+
+	Signing *signing.Signer // the domains' DKIM keys; nil: there are none
 
 	Queue Queue // what waits to be delivered; nil: it is not open
 	// Submit hands a message in by SMTP as a program of this machine; needed by Send.
@@ -41,14 +44,20 @@ var (
 
 // AddDomain implements Operations.
 func (s *Service) AddDomain(ctx context.Context, name string) error {
-	_, err := s.Directory.AddDomain(ctx, name)
-	return err
+	d, err := s.Directory.AddDomain(ctx, name)
+	if err != nil {
+		return err
+	}
+	return s.makeKeys(ctx, d.Name)
 }
 
 // AddDomainAlias implements Operations.
 func (s *Service) AddDomainAlias(ctx context.Context, d Domain) error {
-	_, err := s.Directory.AddDomainAlias(ctx, d.Name, d.AliasOf)
-	return err
+	added, err := s.Directory.AddDomainAlias(ctx, d.Name, d.AliasOf)
+	if err != nil {
+		return err
+	}
+	return s.makeKeys(ctx, added.Name) // mail from its addresses is signed as it
 }
 
 // RemoveDomainAlias implements Operations. A domain of its own is ErrInUse.
@@ -85,7 +94,10 @@ func (s *Service) removeDomain(ctx context.Context, name string, alias bool) err
 	if !known { // the directory would say how to add it
 		return &unknownDomain{canonical}
 	}
-	return s.Directory.RemoveDomain(ctx, canonical)
+	if err := s.Directory.RemoveDomain(ctx, canonical); err != nil || s.Signing == nil {
+		return err
+	}
+	return s.Signing.Forget(ctx, canonical)
 }
 
 // unknownDomain is directory.ErrNoDomain for who wants to remove one.
