@@ -27,6 +27,7 @@ var forbidden = map[string][]string{
 	"internal/forward":    {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/signing", "cmd"},
 	"internal/relay":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/sqldb", "cmd"},
 	"internal/signing":    {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/auth", "internal/admin", "cmd"},
+	"internal/tlspolicy":  {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/smtpclient": {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
 	"internal/dsn":        {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
 	"dnsutil":             {"smtpd", "imapd", "pop3d", "store", "internal", "cmd"},
@@ -55,7 +56,7 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "store"},
 }
 
 // writes are the functions of package os that change the file system.
