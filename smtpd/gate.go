@@ -2,6 +2,8 @@ package smtpd
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/netip"
 
 	"kurir/internal/gate"
@@ -10,9 +12,11 @@ import (
 // Gate looks at strangers on port 25 before their messages come. Users who have logged
 // in, devices and the administrator's own programs never meet it.
 type Gate interface {
-	// Connect begins a visit that ends with ctx. ip is the zero Addr where nobody in
-	// particular has it. The error is a *gate.Refusal that closes the connection.
+	// Connect begins a visit that ends with ctx. ip is the client's address, the zero Addr
+	// if it has none. The error is a *gate.Refusal that closes the connection.
 	Connect(ctx context.Context, ip netip.Addr) (Visit, error)
+	// Wrote is told whom users and devices here have written to elsewhere.
+	Wrote(ctx context.Context, addresses []string)
 }
 
 // Visit is one connection at the gate. Errors are a *gate.Refusal; any other is our own
@@ -56,10 +60,14 @@ func (w *wire) visitGate() bool {
 	if w.srv.Gate == nil || w.run.mode != Inbound {
 		return true
 	}
-	v, err := w.srv.Gate.Connect(w.ctx, w.clientAddr())
+	v, err := w.srv.Gate.Connect(w.ctx, w.ip)
 	if err != nil {
 		r := replyTo(err)
-		w.log.Warn("refused", "reply", r)
+		level := slog.LevelWarn
+		if g, ok := errors.AsType[*gate.Refusal](err); ok && g.Again {
+			level = slog.LevelDebug // a flood shall not fill the log
+		}
+		w.log.Log(w.ctx, level, "refused", "reply", r)
 		w.hangUp(r)
 		return false
 	}
@@ -87,6 +95,22 @@ func (s *session) gateRcpt(to Path) error {
 		return nil
 	}
 	return w.visit.Rcpt(w.ctx, w.address(to))
+}
+
+// tellGate tells the gate whom a message was accepted for, so that their answers are let
+// in at once. Who writes as nobody, as a notice does, expects none.
+func (s *session) tellGate() {
+	w := s.wire
+	if w.srv.Gate == nil || !s.by.submits() || s.mail.From.IsNull() {
+		return
+	}
+	var elsewhere []string
+	for _, r := range s.recipients {
+		if len(r.accounts) == 0 {
+			elsewhere = append(elsewhere, w.address(r.To))
+		}
+	}
+	w.srv.Gate.Wrote(w.ctx, elsewhere)
 }
 
 // findings are the gate's about the message under way, none where it is not asked.

@@ -83,6 +83,7 @@ func (s *session) receive() *Reply {
 	switch {
 	case r.Code < 300:
 		w.bad, w.refused = 0, 0
+		s.tellGate()
 		log.Info("message accepted", "id", s.messageID(), "reply", r.Text, "took", time.Since(began))
 	case r.Code == replyUnavailable.Code:
 		log.Error("message deferred", "reply", r)

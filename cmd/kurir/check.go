@@ -28,7 +28,7 @@ const (
 // finding is one thing that check looked at.
 type finding struct {
 	Level string `json:"level"`
-	Area  string `json:"area"` // "config", "data", "disk", "clock", "tls", "port"
+	Area  string `json:"area"` // "config", "data", "disk", "clock", "tls", "network", "lists", "port"
 	Text  string `json:"text"`
 }
 
@@ -124,6 +124,8 @@ func (e *env) check(ctx context.Context) *report {
 	checkClock(r, dir, time.Now())
 	checkCertificate(r, cfg, time.Now())
 	checkControl(r, cfg)
+	e.checkShared(r, cfg, time.Now())
+	checkLists(ctx, r, dataOptions{cfg: cfg})
 	e.checkPorts(ctx, r, cfg)
 	return r
 }

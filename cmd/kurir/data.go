@@ -13,6 +13,7 @@ import (
 	"kurir/internal/config"
 	"kurir/internal/directory"
 	"kurir/internal/fsx"
+	"kurir/internal/gate"
 	"kurir/internal/queue"
 	"kurir/internal/relay"
 	"kurir/internal/signing"
@@ -49,7 +50,7 @@ type data struct {
 
 // migrations are the tables of the whole program, for sqldb.Open.
 func migrations() [][]sqldb.Migration {
-	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), signing.Migrations}
+	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), signing.Migrations, gate.Migrations()}
 }
 
 // openData takes the data directory's lock and opens what lies in it. The error is

@@ -111,7 +111,7 @@ func (s *site) bind(ctx context.Context) error {
 func (s *site) listenOptions(p *port, limiter *listen.Limiter) listen.Options {
 	o := listen.Options{
 		Protocol: p.protocol, Limiter: limiter, Reject: p.reject, Observer: s.metrics, Log: s.log,
-		WriteTimeout: s.cfg.Limits.WriteTimeout,
+		WriteTimeout: s.cfg.Limits.WriteTimeout, Shared: s.shared.Is,
 	}
 	if p.protocol == "smtp" {
 		o.EarlyTalk = s.cfg.SMTP.EarlyTalk
@@ -186,6 +186,7 @@ func (s *site) hostPort(protocol string) (host, port string, ok bool) {
 
 func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 	return &smtpd.Server{
+		Gate: s.smtpGate(), Shared: s.shared.Is,
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Devices: s.devices(), Signer: s.data.signer(s.cfg),

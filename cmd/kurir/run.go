@@ -16,6 +16,7 @@ import (
 	"kurir/internal/auth"
 	"kurir/internal/config"
 	"kurir/internal/fsx"
+	"kurir/internal/gate"
 	"kurir/internal/telemetry"
 	"kurir/internal/tlsconf"
 )
@@ -36,6 +37,8 @@ type site struct {
 	caFile  string // of our own certificate authority; empty with the admin's certificate
 	auth    *auth.Authenticator
 	ports   []*port
+	gate    *gate.Gate   // nil: nobody is looked at
+	shared  *gate.Shared // nil: of no address but loopback
 }
 
 // run serves until ctx is done, stops in order and returns nil; or it fails to begin
@@ -51,7 +54,10 @@ func (s *site) run(ctx context.Context) (err error) {
 	if s.tls, err = s.certificates(); err != nil {
 		return err
 	}
-	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log})
+	if err := s.openGate(); err != nil {
+		return err
+	}
+	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log, Shared: s.shared.Is})
 	s.data.service.Forget = s.auth.Forget
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()

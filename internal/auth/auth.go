@@ -62,6 +62,9 @@ type Options struct {
 	Workers   int           // passwords hashed at once, 19 MiB each; zero means the number of CPUs
 	Remember  time.Duration // for how long a good password isn't hashed again; zero means 10 minutes, less than zero never
 	Limits    Limits
+	// Shared tells of an address that it stands for everybody, and is never refused for
+	// what others did there; nil: none does.
+	Shared func(netip.Addr) bool
 }
 
 // Attempt is one login as a client asks for it.
@@ -112,6 +115,7 @@ func New(o Options) *Authenticator {
 		throttle: newThrottle(o.Limits),
 		used:     map[int64]time.Time{},
 	}
+	a.throttle.shared = o.Shared
 	rand.Read(a.key) // never fails
 	salt, key := make([]byte, saltBytes), make([]byte, keyBytes)
 	rand.Read(salt)

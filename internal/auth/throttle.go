@@ -77,6 +77,7 @@ type guess struct {
 // throttle counts. All in it is bounded by Limits.Entries.
 type throttle struct {
 	Limits
+	shared   func(netip.Addr) bool // of an address: it is everybody's; nil: none is
 	mu       sync.Mutex
 	clients  *lru[netip.Addr, bucket]
 	accounts *lru[string, bucket]
@@ -114,7 +115,7 @@ func (t *throttle) check(who pair) (wait time.Duration, err error) {
 	if t.isKnown(who, now) {
 		return t.judge(t.pairs.get(who), 1, now)
 	}
-	byClient, err1 := t.judge(t.clients.get(who.client), t.factor(who.client, now), now)
+	byClient, err1 := t.judge(t.bucketOf(who.client), t.factor(who.client, now), now)
 	byAccount, err2 := t.judge(t.accounts.get(who.account), 1, now)
 	switch {
 	case err1 != nil:
@@ -133,8 +134,21 @@ func (t *throttle) paused(who pair) error {
 	if t.isKnown(who, now) {
 		return nil // its own bucket was charged when it began
 	}
-	_, err := t.judge(t.clients.get(who.client), t.factor(who.client, now), now)
+	_, err := t.judge(t.bucketOf(who.client), t.factor(who.client, now), now)
 	return err
+}
+
+// bucketOf is an address's, nil if it has none or is everybody's.
+func (t *throttle) bucketOf(client netip.Addr) *bucket {
+	if t.isShared(client) {
+		return nil
+	}
+	return t.clients.get(client)
+}
+
+// isShared tells whether an address stands for everybody.
+func (t *throttle) isShared(client netip.Addr) bool {
+	return !client.IsValid() || t.shared != nil && t.shared(client)
 }
 
 // judge reads one bucket; nil is an empty one.
@@ -197,7 +211,7 @@ func (t *throttle) fail(k *ticket) {
 		return // the same from two connections at once
 	}
 	*t.guesses.need(k.guess) = true
-	if !k.known {
+	if !k.known && !t.isShared(k.who.client) {
 		t.charge(t.clients.need(k.who.client), t.factor(k.who.client, now), now)
 	}
 }
