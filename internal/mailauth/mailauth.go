@@ -3,7 +3,7 @@
 //
 // Each check is a function of the message and the DNS, with the words of RFC 8601 as its
 // outcome and a reason in words for the admin. Nothing is decided here: what becomes of a
-// message is said elsewhere. Nothing is kept, but for RSA keys that were parsed.
+// message is said elsewhere. Nothing is kept.
 //
 // Whatever the message and the DNS hold, the work is bounded: questions, signatures, octets
 // of header and of records, and time.
