@@ -1,0 +1,231 @@
+package mailauth
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"kurir/internal/mailauth/sig"
+	"kurir/internal/message"
+)
+
+// Bounds of what one message costs.
+const (
+	maxHeader     = 1 << 20          // octets of a header
+	maxSignatures = 10               // that are verified
+	maxTime       = 20 * time.Second // for all questions of one check
+)
+
+// DKIM is the outcome for one signature (RFC 6376, 8301, 8463).
+type DKIM struct {
+	Result    Result // Pass, Fail, Neutral, Policy, TempError or PermError
+	Domain    string // d=, in A-labels and lower case, "" if there is none that is a name
+	Selector  string // s=
+	Identity  string // i=, or what stands for it
+	Algorithm string // a=: "rsa-sha256" or "ed25519-sha256", or what was asked for
+	B         string // the first 8 characters of b=, to tell signatures apart (RFC 6008)
+	Reason    string // in words for the admin, without a full stop; "" for a plain pass
+	Bits      int    // of the key; 0 if it is not known
+}
+
+// VerifyDKIM verifies the signatures of a message, which is read once, its body to the end
+// only if a signature needs it. Results come in the order of the signatures; none if there
+// are none. Of many, ten are verified, those whose domain is the author's or related to it
+// first; a last result of Policy tells how many are left out.
+//
+// A signature that covers only a part of the body (l=) counts as none: Policy. One that
+// expired, is made with SHA-1 or with a short key is PermError. If the domain is only
+// testing (t=y), a signature that fails is Neutral. The error is that of msg.
+func VerifyDKIM(ctx context.Context, r Resolver, msg io.Reader) ([]DKIM, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	in := bufio.NewReaderSize(msg, 32<<10)
+	raw, err := message.ReadHeader(in, maxHeader)
+	long := errors.Is(err, message.ErrHeaderTooLong)
+	if err != nil && !long {
+		return nil, err
+	}
+	header := sig.NewHeader(raw)
+	fields := header.Named("DKIM-Signature")
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	if long {
+		return []DKIM{{Result: PermError, Reason: fmt.Sprintf("the header is longer than %d octets", maxHeader)}}, nil
+	}
+	author, _ := AuthorDomain(raw)
+	signatures, left := choose(fields, author)
+	keys := findKeys(ctx, r, signatures)
+	bodies, err := hashBodies(in, signatures)
+	if err != nil {
+		return nil, err
+	}
+	keys.wait()
+	results := make([]DKIM, 0, len(signatures)+1)
+	for _, s := range signatures {
+		s.conclude(header, bodies)
+		results = append(results, s.DKIM)
+	}
+	if left > 0 {
+		results = append(results, DKIM{Result: Policy, Reason: fmt.Sprintf("%d more signatures are not looked at", left)})
+	}
+	return results, nil
+}
+
+// choose reads the signatures and takes those that are worth most, and says how many it
+// leaves. They stay in their order.
+func choose(fields []message.Field, author string) (chosen []*signature, left int) {
+	type ranked struct {
+		s        *signature
+		at, rank int
+	}
+	var all []ranked
+	for i, f := range fields {
+		s := readSignature(f.Raw)
+		rank := 3
+		switch {
+		case s.Result != "":
+			rank = 4 // it is concluded, whatever the rest
+		case s.Domain == author:
+			rank = 1
+		case author != "" && (inDomain(s.Domain, author) || inDomain(author, s.Domain)):
+			rank = 2
+		}
+		all = append(all, ranked{s, i, rank})
+	}
+	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	left = max(len(all)-maxSignatures, 0)
+	all = all[:len(all)-left]
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Compare(a.at, b.at) })
+	for _, r := range all {
+		chosen = append(chosen, r.s)
+	}
+	return chosen, left
+}
+
+// lookups are questions for keys under way, each asked once.
+type lookups struct {
+	all sync.WaitGroup
+}
+
+func (l *lookups) wait() { l.all.Wait() }
+
+// findKeys asks for the records of all signatures that are not yet concluded, at the same
+// time. The questions end with ctx.
+func findKeys(ctx context.Context, r Resolver, signatures []*signature) *lookups {
+	var l lookups
+	asked := map[string]*answer{}
+	for _, s := range signatures {
+		if s.Result != "" {
+			continue
+		}
+		name := s.Selector + "._domainkey." + s.Domain
+		if asked[name] == nil {
+			a := &answer{}
+			asked[name] = a
+			l.all.Go(func() { a.records, a.err = r.LookupTXT(ctx, name) })
+		}
+		s.answer = asked[name]
+	}
+	return &l
+}
+
+// hashBodies reads the body once for all forms in which it was signed.
+func hashBodies(r io.Reader, signatures []*signature) (map[sig.Canon][]byte, error) {
+	sums := map[sig.Canon][]byte{}
+	bodies := map[sig.Canon]*sig.Body{}
+	var writers []io.Writer
+	for _, s := range signatures {
+		if s.Result == "" && bodies[s.body] == nil {
+			bodies[s.body] = sig.NewBody(s.body)
+			writers = append(writers, bodies[s.body])
+		}
+	}
+	if len(writers) == 0 {
+		return nil, nil
+	}
+	b := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(b)
+		for _, w := range writers {
+			w.Write(b[:n])
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for c, body := range bodies {
+		sums[c] = body.Sum()
+	}
+	return sums, nil
+}
+
+// conclude verifies a signature whose key and body are known.
+func (s *signature) conclude(header *sig.Header, bodies map[sig.Canon][]byte) {
+	if s.Result != "" {
+		return
+	}
+	key, ok := s.key()
+	if !ok {
+		return
+	}
+	s.Bits = key.Bits
+	if key.Strict && s.identityDomain != s.Domain {
+		s.fail(PermError, "the key is for addresses at its very domain (t=s), i= has one below it")
+		return
+	}
+	if subtle.ConstantTimeCompare(bodies[s.body], s.bodyHash) != 1 {
+		s.failKey(key, "the body was changed on the way")
+		return
+	}
+	h := sha256.New()
+	header.Write(h, s.header, s.names)
+	h.Write(s.header.Field(nil, sig.WithoutB(s.raw)))
+	if !key.Verify(h.Sum(nil), s.value) {
+		s.failKey(key, "the signature does not fit: the header was changed on the way, or the key is another one")
+		return
+	}
+	s.Result = Pass
+	if key.Testing {
+		s.Reason = "the domain is only testing DKIM (t=y)"
+	}
+}
+
+// key is the key of a signature; without one, the signature is concluded.
+func (s *signature) key() (sig.Key, bool) {
+	switch err := s.answer.err; {
+	case err != nil && notFound(err):
+		s.fail(PermError, fmt.Sprintf("there is no key at %s._domainkey.%s", s.Selector, s.Domain))
+		return sig.Key{}, false
+	case err != nil:
+		s.fail(TempError, fmt.Sprintf("the key at %s._domainkey.%s cannot be asked for: %v", s.Selector, s.Domain, err))
+		return sig.Key{}, false
+	}
+	key, err := sig.FindKey(s.answer.records, s.kind)
+	if err != nil {
+		s.Bits = key.Bits
+		s.fail(PermError, fmt.Sprintf("%v, at %s._domainkey.%s", err, s.Selector, s.Domain))
+		return key, false
+	}
+	return key, true
+}
+
+// failKey is that a signature does not verify, which is nothing if the domain is testing.
+func (s *signature) failKey(key sig.Key, reason string) {
+	if key.Testing {
+		s.fail(Neutral, reason+"; the domain is only testing DKIM (t=y)")
+		return
+	}
+	s.fail(Fail, reason)
+}
