@@ -1,7 +1,6 @@
 package dnsutil
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -14,30 +13,58 @@ func textOf(rr dns.RR) string {
 	if !ok {
 		return ""
 	}
-	return unescaped(strings.Join(txt.Txt, ""))
+	return plain(strings.Join(txt.Txt, ""))
 }
 
-// unescaped undoes what the dns package does to octets that are special in zone files:
-// `\"`, `\\` and `\DDD`.
-func unescaped(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
+// textsOf are the texts of records.
+func textsOf(records []dns.RR) []string {
+	var all []string
+	for _, rr := range records {
+		all = append(all, textOf(rr))
 	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '\\' || i+1 == len(s) {
-			b.WriteByte(s[i])
+	return all
+}
+
+// tag is a part of a record such as "v=DMARC1; p=none".
+type tag struct{ name, value string }
+
+// tagList reads name=value pairs between semicolons, as DKIM, DMARC and TLS-RPT have them
+// (RFC 6376 section 3.2), names in lower case. odd are the parts that are none.
+func tagList(text string) (tags []tag, odd []string) {
+	for part := range strings.SplitSeq(text, ";") {
+		part = strings.TrimSpace(part)
+		if part == "" {
 			continue
 		}
-		if i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 10, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
+		name, value, ok := strings.Cut(part, "=")
+		if !ok {
+			odd = append(odd, part)
+			continue
 		}
-		i++
-		b.WriteByte(s[i])
+		tags = append(tags, tag{strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)})
 	}
-	return b.String()
+	return tags, odd
+}
+
+// valueOf is the value of the first tag of a name; "" if there is none.
+func valueOf(tags []tag, name string) string {
+	for _, t := range tags {
+		if t.name == name {
+			return t.value
+		}
+	}
+	return ""
+}
+
+// versioned are the texts that begin as records of a kind do, and others of the same name
+// do not.
+func versioned(texts []string, version string) []string {
+	var all []string
+	for _, t := range texts {
+		rest, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(t)), strings.ToLower(version))
+		if ok && (rest == "" || strings.ContainsAny(rest[:1], "; \t")) {
+			all = append(all, t)
+		}
+	}
+	return all
 }
