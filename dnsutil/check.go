@@ -56,6 +56,9 @@ type Checker struct {
 	// SPF judges a sender by the published records: a result of RFC 7208 section 2.6, and
 	// words about it. Nil: that is left out.
 	SPF func(ctx context.Context, ip netip.Addr, helo, sender string) (result, reason string)
+	// Policy fetches the policy for MTA-STS, as [STSFetcher.Fetch] does. Nil: that is left
+	// out.
+	Policy func(ctx context.Context, domain string) (STSPolicy, error)
 	// Lists are zones of blocklists that the site's addresses are looked up in.
 	Lists []string
 }
@@ -81,7 +84,7 @@ func (c *Checker) Check(ctx context.Context) Report {
 	}{
 		{"mx", (*finder).checkMX}, {"address", (*finder).checkAddress}, {"ptr", (*finder).checkPTR},
 		{"spf", (*finder).checkSPF}, {"dkim", (*finder).checkDKIM}, {"dmarc", (*finder).checkDMARC},
-		{"tls-rpt", (*finder).checkTLSRPT}, {"caa", (*finder).checkCAA}, {"srv", (*finder).checkSRV},
+		{"mta-sts", (*finder).checkMTASTS}, {"tls-rpt", (*finder).checkTLSRPT}, {"tlsa", (*finder).checkTLSA}, {"caa", (*finder).checkCAA}, {"srv", (*finder).checkSRV},
 		{"autoconfig", (*finder).checkAutoconfig}, {"wildcard", (*finder).checkWildcard}, {"list", (*finder).checkLists},
 	}
 	found := make([][]Finding, len(areas))
