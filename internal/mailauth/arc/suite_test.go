@@ -1,6 +1,7 @@
 package arc
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -144,5 +145,34 @@ func TestSuiteNone(t *testing.T) {
 		if c := verifyText(t, r, crlf(msg)); c.Result != mailauth.None || len(c.Sets) != 0 || len(r.asked) != 0 {
 			t.Errorf("%q: %+v", msg, c)
 		}
+	}
+}
+
+// RFC 8463 appendix A: the peers do not seal with Ed25519, but a message signature is made
+// as one of DKIM is.
+func TestEd25519Vector(t *testing.T) {
+	const text = "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\n" +
+		" d=football.example.com; i=@football.example.com;\n" +
+		" q=dns/txt; s=brisbane; t=1528637909; h=from : to :\n" +
+		" subject : date : message-id : from : subject : date;\n" +
+		" bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\n" +
+		" b=/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus\n" +
+		" Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==\n" +
+		"From: Joe SixPack <joe@football.example.com>\n" +
+		"To: Suzie Q <suzie@shopping.example.net>\n" +
+		"Subject: Is dinner ready?\n" +
+		"Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n" +
+		"Message-ID: <20030712040037.46341.5F8J@football.example.com>\n\n"
+	const body = "Hi.\n\nWe lost the game.  Are you hungry yet?\n\nJoe.\n"
+	fields := index([]byte(crlf(text)))
+	m := messageSignature{signature: signature{raw: fields["dkim-signature"][0]}}
+	if err := m.parse(); err != nil || !bytes.Equal(hashOf(m.body, crlf(body)), m.bodyHash) {
+		t.Fatalf("%v, %+v", err, m)
+	}
+	k := keyring{resolver: &records{texts: map[string][]string{
+		"brisbane._domainkey.football.example.com": {"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="},
+	}}}
+	if err := k.verify(t.Context(), &m.signature, fields.messageDigest(&m), "changed"); err != nil {
+		t.Error(err)
 	}
 }
