@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 
 	"kurir/internal/policy"
@@ -43,6 +44,11 @@ func (s *session) judged(ctx context.Context, m *incoming) *Reply {
 		return nil
 	}
 	s.verdict = m.judge(ctx, m.staged.Reader)
+	if ctx.Err() != nil { // what was not found out is no fault of the message
+		return replyUnavailable.because(ctx.Err())
+	}
+	w := s.wire
+	w.log.LogAttrs(ctx, slog.LevelInfo, "message judged", append([]slog.Attr{slog.String("id", s.messageID())}, s.verdict.Details...)...)
 	switch s.verdict.Decision {
 	case policy.Refuse:
 		return &Reply{550, s.verdict.Status, strings.Map(oneLine, s.verdict.Reason), nil}

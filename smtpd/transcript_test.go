@@ -230,6 +230,10 @@ func (k *talk) set(s string) {
 		k.srv.Forward = nil
 	case "NoQueue":
 		k.srv.Queue = nil
+	case "judge":
+		k.srv.Policy = echoPolicy{}
+	case "shared":
+		k.srv.Shared = func(a netip.Addr) bool { return a.String() == value }
 	case "device":
 		f := strings.Fields(value)
 		d := Device{Account: f[0]}
