@@ -186,7 +186,7 @@ func (s *site) hostPort(protocol string) (host, port string, ok bool) {
 
 func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 	return &smtpd.Server{
-		Gate: s.smtpGate(), Shared: s.shared.Is,
+		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Devices: s.devices(), Signer: s.data.signer(s.cfg),

@@ -42,6 +42,7 @@ type Config struct {
 	Limits  Limits
 	Inbound Inbound
 	Proxy   Proxy
+	Trust   Trust
 	Store   Store
 	Log     Log
 
@@ -124,6 +125,7 @@ func Default() *Config {
 			AccountRecipientsHour: 500, AccountRecipientsDay: 2000,
 		},
 		Inbound: defaultInbound(),
+		Trust:   defaultTrust(),
 		Store:   Store{ExpungedKeep: time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
 		DNS:     DNS{Servers: []string{}},

@@ -40,6 +40,7 @@ var sections = map[string]string{
 	"tls":         "TLS: the certificate of this server.",
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
 	"inbound":     "Inbound: what strangers meet on port 25 before their messages. Users who log in, and\n# devices, never do.",
+	"trust":       "Trust: what becomes of strangers' mail that does not prove who sent it (docs/trust.md).",
 	"proxy":       "Proxies in front of this server.",
 	"store":       "How the mail is kept.",
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
@@ -100,6 +101,7 @@ func fields(c *Config) []field {
 		{key: "limits.account_recipients_day", target: &c.Limits.AccountRecipientsDay, least: none, doc: "The same within a day."},
 	}
 	all = append(all, inboundFields(c)...)
+	all = append(all, trustFields(c)...)
 	return append(all, []field{
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},

@@ -29,7 +29,7 @@ func other(f field) (inTOML, inEnv string) {
 		if f.key == "dns.servers" {
 			return `["192.0.2.53", "[2001:db8::53]:53"]`, "192.0.2.53,[2001:db8::53]:53"
 		}
-		if strings.HasPrefix(f.key, "inbound.") {
+		if strings.HasPrefix(f.key, "inbound.") || f.key == "trust.arc_sealers" {
 			return `["a.example", "b.example"]`, "a.example,b.example"
 		}
 		return `["127.0.0.1:0", "[::1]:0"]`, "127.0.0.1:0,[::1]:0"
@@ -39,7 +39,7 @@ func other(f field) (inTOML, inEnv string) {
 	for key, value := range map[string]string{
 		"hostname": "mx.example.org", "log.level": "error", "log.format": "json", "admin": "alice@example.com",
 		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none",
-		"relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
+		"trust.dmarc": "mark", "trust.own_domains": "off", "relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
 	} {
 		if f.key == key {
 			return `"` + value + `"`, value

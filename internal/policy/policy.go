@@ -7,6 +7,7 @@ package policy
 
 import (
 	"io"
+	"log/slog"
 	"net/netip"
 
 	"kurir/internal/mailauth/arc"
@@ -47,11 +48,12 @@ func (d Decision) String() string {
 // Verdict is the outcome of a judgment.
 type Verdict struct {
 	Decision Decision
-	Status   string    // RFC 3463, of Later and Refuse: "5.7.26"
-	Reason   string    // one sentence in ASCII, safe to show a stranger
-	Results  string    // value of Authentication-Results, folded with CRLF; "" if there is none
-	Chain    arc.Chain // what was found of ARC, for who passes the message on; zero: nobody has looked
-	Header   []byte    // lines in CRLF for the top of the message: Authentication-Results, X-Kurir-Reason
+	Status   string      // RFC 3463, of Later and Refuse: "5.7.26"
+	Reason   string      // one sentence in ASCII, safe to show a stranger
+	Results  string      // value of Authentication-Results, folded with CRLF; "" if there is none
+	Chain    arc.Chain   // what was found of ARC, for who passes the message on; zero: nobody has looked
+	Header   []byte      // lines in CRLF for the top of the message: Authentication-Results, X-Kurir-Reason
+	Details  []slog.Attr // all results, for the log
 }
 
 // Open opens the message as it was received, lines ending in CRLF, from its beginning.

@@ -33,6 +33,8 @@ type Metrics struct {
 	accepted    *prometheus.CounterVec   // protocol
 	refused     *prometheus.CounterVec   // protocol, reason
 	delivered   *prometheus.CounterVec   // result
+	judged      *prometheus.CounterVec   // verdict
+	judging     prometheus.Histogram     // seconds
 	delivery    prometheus.Histogram     // seconds
 	fsync       *prometheus.HistogramVec // kind, seconds
 	fsyncShared *prometheus.CounterVec   // kind
@@ -58,6 +60,10 @@ func New() *Metrics {
 		accepted:    counter("kurir_messages_accepted_total", "Messages that kurir took responsibility for.", "protocol"),
 		refused:     counter("kurir_messages_refused_total", "Messages or recipients refused in the session.", "protocol", "reason"),
 		delivered:   counter("kurir_messages_delivered_total", "Deliveries into a mailbox, one for each recipient.", "result"),
+		judged:      counter("kurir_messages_judged_total", "Strangers' messages that SPF, DKIM, ARC and DMARC were asked about.", "verdict"),
+		judging: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "kurir_judging_seconds", Help: "Time of judging one message, once it has come.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2.5, 14)}), // 0.5 ms to 75 s
 		delivery: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kurir_delivery_seconds", Help: "Time of one delivery into a mailbox, until it is durable.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)}), // 0.5 ms to 16 s
@@ -73,7 +79,7 @@ func New() *Metrics {
 		queue: &queueCollector{},
 	}
 	m.registry.MustRegister(
-		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered,
+		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
 		m.relayed, m.relay, m.queue,
 		collectors.NewGoCollector(),
@@ -123,6 +129,13 @@ func (m *Metrics) MessageDelivered(took time.Duration, err error) {
 	}
 	m.delivered.WithLabelValues(result).Inc()
 	m.delivery.Observe(took.Seconds())
+}
+
+// MessageJudged counts a verdict on a stranger's message, a word out of a short list, which
+// took this long.
+func (m *Metrics) MessageJudged(verdict string, took time.Duration) {
+	m.judged.WithLabelValues(verdict).Inc()
+	m.judging.Observe(took.Seconds())
 }
 
 // Fsync counts a batch of syncs of one kind ("file", "dir" …) that answered n requests

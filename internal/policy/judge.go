@@ -1,0 +1,219 @@
+package policy
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/arc"
+	"kurir/internal/message"
+)
+
+// Policy judges messages. Its fields must not change once it is in use. The zero value of
+// an option is its documented default.
+type Policy struct {
+	Hostname string            // our name in Authentication-Results
+	Resolver mailauth.Resolver // must be set
+	Rules    Rules
+	// Own tells whether mail for a domain is received here; nil: none is.
+	Own     func(ctx context.Context, domain string) (bool, error)
+	Timeout time.Duration // for a whole message once it has come; zero means 30 seconds
+	Log     *slog.Logger  // zero means slog.Default
+
+	// Observe is told each decision, and how long it took once the message had come.
+	Observe func(Decision, time.Duration)
+}
+
+const (
+	defaultTimeout = 30 * time.Second
+	// maxHeader bounds what of a header is looked at for its author. Longer ones have none.
+	maxHeader = 1 << 20
+)
+
+var errLate = errors.New("checks took too long")
+
+// Begin asks the DNS what needs no message: SPF, and the name of the address. The func
+// that it returns judges the message itself; it returns within Timeout, and ends no later
+// than its context. What is not known by then is a temporary error.
+func (p *Policy) Begin(ctx context.Context, a Arrival) func(context.Context, Open) Verdict {
+	e := p.ask(ctx, a)
+	return func(ctx context.Context, open Open) Verdict {
+		began := time.Now()
+		timeout := p.Timeout
+		if timeout == 0 {
+			timeout = defaultTimeout
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		f := p.find(ctx, timeout, e, open)
+		v := decide(p.Rules, a, f)
+		v.Reason = plain(v.Reason)
+		v.Results = results(p.Hostname, a, f).Format()
+		v.Chain = f.chain
+		v.Header = header(v, a)
+		v.Details = details(v, a, f, time.Since(began))
+		if p.Observe != nil {
+			p.Observe(v.Decision, time.Since(began))
+		}
+		return v
+	}
+}
+
+// early are the answers to questions that need no message.
+type early struct {
+	spf   chan mailauth.SPF // of the sender, or the HELO name of a null sender
+	helo  chan mailauth.SPF // nil: not asked
+	iprev chan mailauth.IPRev
+}
+
+// ask begins to ask. All of it ends with ctx; nobody need wait.
+func (p *Policy) ask(ctx context.Context, a Arrival) (e early) {
+	if !a.IP.IsValid() {
+		return e
+	}
+	e.spf, e.iprev = make(chan mailauth.SPF, 1), make(chan mailauth.IPRev, 1)
+	go func() { e.spf <- mailauth.CheckSPF(ctx, p.Resolver, a.IP, a.Helo, a.Sender) }()
+	go func() { e.iprev <- mailauth.CheckIPRev(ctx, p.Resolver, a.IP) }()
+	if a.Sender != "" && isName(a.Helo) {
+		e.helo = make(chan mailauth.SPF, 1)
+		go func() { e.helo <- mailauth.CheckSPF(ctx, p.Resolver, a.IP, a.Helo, "") }()
+	}
+	return e
+}
+
+// isName tells whether what a client called itself can have a record of SPF.
+func isName(helo string) bool {
+	_, err := netip.ParseAddr(helo)
+	return err != nil && strings.Contains(strings.Trim(helo, "."), ".") && !strings.ContainsAny(helo, "[]: ")
+}
+
+// await is what comes through c, or late if ctx ends before.
+func await[T any](ctx context.Context, c <-chan T, late T) T {
+	if c == nil {
+		var none T
+		return none
+	}
+	select {
+	case v := <-c:
+		return v
+	case <-ctx.Done():
+		return late
+	}
+}
+
+// find finds out everything about a message.
+func (p *Policy) find(ctx context.Context, timeout time.Duration, e early, open Open) (f facts) {
+	// DMARC comes last and needs time of its own.
+	checks, cancel := context.WithTimeout(ctx, timeout*2/3)
+	defer cancel()
+	h, err := readHead(open)
+	f.froms = h.froms
+	f.from, f.fromErr = h.author, h.err
+	var cerr, derr error
+	var wg sync.WaitGroup
+	if f.from != "" {
+		f.own = p.isOwn(ctx, f.from)
+		if p.Rules.DMARC != Off { // the resolver will know the answer by the time it is needed
+			wg.Go(func() { p.Resolver.LookupTXT(checks, "_dmarc."+f.from) })
+		}
+	}
+	f.chain.Result = mailauth.None
+	if h.sealed {
+		wg.Go(func() { f.chain, cerr = p.verifyARC(checks, open) })
+	}
+	if h.signed {
+		f.dkim, derr = p.verifyDKIM(checks, open)
+	}
+	f.spf = await(checks, e.spf, mailauth.SPF{Result: mailauth.TempError, Reason: errLate.Error()})
+	f.helo = await(checks, e.helo, mailauth.SPF{Result: mailauth.TempError, Helo: true, Reason: errLate.Error()})
+	f.iprev = await(checks, e.iprev, mailauth.IPRev{Result: mailauth.TempError})
+	wg.Wait() // they read the message, whose owner goes on when this ends
+	if f.err = errors.Join(err, cerr, derr); f.err != nil {
+		p.log().Error("a received message cannot be read", "error", f.err)
+	}
+	if f.from != "" && p.Rules.DMARC != Off {
+		f.dmarc = mailauth.EvaluateDMARC(ctx, p.Resolver, f.from, f.spf, f.dkim)
+	}
+	return f
+}
+
+func (p *Policy) log() *slog.Logger {
+	if p.Log != nil {
+		return p.Log
+	}
+	return slog.Default()
+}
+
+// isOwn asks whether mail for a domain is received here. Where that cannot be told, it is
+// not: to be wrong costs less this way.
+func (p *Policy) isOwn(ctx context.Context, domain string) bool {
+	if p.Own == nil {
+		return false
+	}
+	own, err := p.Own(ctx, domain)
+	if err != nil {
+		p.log().Error("cannot tell whether a domain is our own", "domain", domain, "error", err)
+	}
+	return own && err == nil
+}
+
+func (p *Policy) verifyDKIM(ctx context.Context, open Open) ([]mailauth.DKIM, error) {
+	r, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return mailauth.VerifyDKIM(ctx, p.Resolver, r)
+}
+
+func (p *Policy) verifyARC(ctx context.Context, open Open) (arc.Chain, error) {
+	r, err := open()
+	if err != nil {
+		return arc.Chain{}, err
+	}
+	defer r.Close()
+	return arc.Verify(ctx, p.Resolver, r)
+}
+
+// head is what the header of a message says.
+type head struct {
+	froms  int    // From fields
+	author string // domain
+	err    error  // why there is none
+	signed bool   // there is a DKIM-Signature
+	sealed bool   // there is a field of ARC
+}
+
+// readHead looks at the header. The error is for a message that cannot be read.
+func readHead(open Open) (h head, err error) {
+	r, err := open()
+	if err != nil {
+		return head{}, err
+	}
+	defer r.Close()
+	raw, err := message.ReadHeader(bufio.NewReader(r), maxHeader)
+	if errors.Is(err, message.ErrHeaderTooLong) {
+		return head{err: errors.New("the header is larger than 1 MiB"), signed: true, sealed: true}, nil
+	}
+	if err != nil {
+		return head{}, err
+	}
+	for f := range message.Fields(raw) {
+		switch strings.ToLower(f.Name) {
+		case "from":
+			h.froms++
+		case "dkim-signature":
+			h.signed = true
+		case "arc-seal", "arc-message-signature", "arc-authentication-results":
+			h.sealed = true
+		}
+	}
+	h.author, h.err = mailauth.AuthorDomain(raw)
+	return h, nil
+}
