@@ -164,6 +164,12 @@ func (e *env) printQueueDetail(d admin.QueueDetail, now time.Time) {
 	if d.Size > 0 {
 		line("size", showSize(d.Size))
 	}
+	switch {
+	case d.RequireTLS:
+		line("tls", "required all the way (REQUIRETLS)")
+	case d.TLSOptional:
+		line("tls", "what the recipient's domain asks for does not count (TLS-Required: No)")
+	}
 	if len(d.Recipients) == 0 {
 		e.printf("\nNobody waits for it any more.\n")
 	} else {
@@ -217,6 +223,9 @@ func (e *env) printEvent(ev admin.QueueEvent) {
 			where += ", without TLS"
 		}
 		e.printf("    %s\n", plain(where))
+	}
+	if ev.Policy != "" {
+		e.printf("    TLS policy: %s\n", plain(ev.Policy))
 	}
 	said := ev.Status + " " + oneLine(ev.Reply)
 	if ev.Code > 0 {

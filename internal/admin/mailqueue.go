@@ -39,14 +39,15 @@ func (q MailQueue) Show(ctx context.Context, id string) (QueueDetail, error) {
 	if err != nil {
 		return QueueDetail{}, err
 	}
-	all := QueueDetail{ID: d.ID, Sender: d.Sender, Account: d.Account, Client: d.Client, EnvID: d.EnvID, Size: d.Size, Created: d.Created}
+	all := QueueDetail{ID: d.ID, Sender: d.Sender, Account: d.Account, Client: d.Client, EnvID: d.EnvID, Size: d.Size, Created: d.Created,
+		RequireTLS: d.RequireTLS, TLSOptional: d.TLSOptional}
 	for _, r := range d.Recipients {
 		all.Recipients = append(all.Recipients, entry(r))
 	}
 	for _, e := range d.Events {
 		all.Events = append(all.Events, QueueEvent{
 			At: e.At, Recipient: e.Recipient, Kind: e.Kind, Host: e.Host, Address: e.Address,
-			TLS: e.TLS, Code: e.Code, Status: e.Status, Reply: e.Reply,
+			TLS: e.TLS, Policy: e.Policy, Code: e.Code, Status: e.Status, Reply: e.Reply,
 		})
 	}
 	return all, nil

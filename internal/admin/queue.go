@@ -50,15 +50,18 @@ type QueueEntry struct {
 
 // QueueDetail is all that is known of a message, also of one that has left.
 type QueueDetail struct {
-	ID         string       `json:"id"`
-	Sender     string       `json:"sender"`
-	Account    string       `json:"account,omitempty"`
-	Client     string       `json:"client,omitempty"` // where it came from, in words
-	EnvID      string       `json:"envid,omitempty"`
-	Size       int64        `json:"size"`
-	Created    time.Time    `json:"created"`
-	Recipients []QueueEntry `json:"recipients"` // that wait; empty: it has left
-	Events     []QueueEvent `json:"events"`     // in the order in which they happened
+	ID      string `json:"id"`
+	Sender  string `json:"sender"`
+	Account string `json:"account,omitempty"`
+	Client  string `json:"client,omitempty"` // where it came from, in words
+	EnvID   string `json:"envid,omitempty"`
+	// RequireTLS and TLSOptional are what the sender wants of TLS (RFC 8689).
+	RequireTLS  bool         `json:"require_tls,omitempty"`
+	TLSOptional bool         `json:"tls_optional,omitempty"`
+	Size        int64        `json:"size"`
+	Created     time.Time    `json:"created"`
+	Recipients  []QueueEntry `json:"recipients"` // that wait; empty: it has left
+	Events      []QueueEvent `json:"events"`     // in the order in which they happened
 }
 
 // QueueEvent is one thing that happened to a message.
@@ -69,6 +72,7 @@ type QueueEvent struct {
 	Host      string    `json:"host,omitempty"`
 	Address   string    `json:"address,omitempty"` // of the host, with port
 	TLS       string    `json:"tls,omitempty"`     // version, and the name that the certificate is valid for
+	Policy    string    `json:"policy,omitempty"`  // what TLS had to be like there, and why
 	Code      int       `json:"code,omitempty"`
 	Status    string    `json:"status,omitempty"`
 	Reply     string    `json:"reply,omitempty"`

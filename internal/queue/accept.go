@@ -25,11 +25,12 @@ type Envelope struct {
 	EnvID   string // RFC 3461 section 4.4, as xtext
 	Ret     string // "FULL", "HDRS" or ""
 	UTF8    bool   // RFC 6531
-	// RequireTLS: it goes to other hosts only over TLS with a verified certificate.
-	RequireTLS bool
-	Size       int64     // octets on the wire; zero: it is counted when needed
-	Priority   int       // the least goes first; zero means 1, or 2 for more than 10 recipients
-	NotBefore  time.Time // no attempt is made before; zero means at once
+	// RequireTLS and TLSOptional are as in relay.Message.
+	RequireTLS  bool
+	TLSOptional bool
+	Size        int64     // octets on the wire; zero: it is counted when needed
+	Priority    int       // the least goes first; zero means 1, or 2 for more than 10 recipients
+	NotBefore   time.Time // no attempt is made before; zero means at once
 
 	Recipients []Recipient
 	// Delivered are recipients here that have it already. Those that asked to hear of
@@ -186,7 +187,7 @@ type arrival struct {
 func (q *Queue) arrive(ctx context.Context, file string, e *Envelope) (*arrival, error) {
 	now := q.now()
 	m := &mail{id: e.ID, file: file, sender: e.Sender, account: e.Account, envID: e.EnvID, ret: e.Ret, size: e.Size,
-		created: now, priority: e.Priority, utf8: e.UTF8, requireTLS: e.RequireTLS}
+		created: now, priority: e.Priority, utf8: e.UTF8, requireTLS: e.RequireTLS, tlsOptional: e.TLSOptional}
 	if m.id == "" {
 		m.id = newID()
 	}
@@ -257,7 +258,7 @@ func (q *Queue) destinationOf(r *row) string {
 func (q *Queue) write(c *change, a *arrival) {
 	m := a.mail
 	c.exec(q.sql.message, m.id, m.file, m.sender, m.account, a.client, m.envID, m.ret, flag(m.utf8), flag(m.requireTLS),
-		m.size, m.priority, m.created, a.counted)
+		m.size, m.priority, m.created, a.counted, flag(m.tlsOptional))
 	c.event(&q.sql, m.id, m.created, Event{Kind: EventAccepted, Reply: a.client})
 	if a.held != holdNone {
 		c.event(&q.sql, m.id, m.created, Event{Kind: EventHeld, Reply: a.reason})

@@ -77,7 +77,7 @@ func (q *Queue) relayed(j *job) (*relay.Message, []relay.Recipient, error) {
 	for i, r := range j.rows {
 		to[i] = relay.Recipient{Address: r.address, ORCPT: r.orcpt, Notify: r.notify}
 	}
-	return &relay.Message{ID: m.id, Sender: m.sender, Size: size, UTF8: m.utf8, RequireTLS: m.requireTLS,
+	return &relay.Message{ID: m.id, Sender: m.sender, Size: size, UTF8: m.utf8, RequireTLS: m.requireTLS, TLSOptional: m.tlsOptional,
 		EnvID: m.envID, Ret: m.ret, Open: m.opener(q)}, to, nil
 }
 

@@ -36,6 +36,7 @@ type Event struct {
 	Host      string // name of the other host, "" if none was reached
 	Address   string // that was connected to, "192.0.2.1:25"
 	TLS       string // "TLS 1.3 TLS_AES_128_GCM_SHA256, verified as mx.example.net"; "" without
+	Policy    string // what TLS had to be like there, as relay.Peer has it
 	Code      int    // 0: no server said it
 	Status    string // RFC 3463
 	Reply     string // what was said, or words of ours; lines joined by "\n"
@@ -54,7 +55,7 @@ func bounded(s string) string {
 
 // eventOf is an event about an attempt.
 func eventOf(recipient, kind string, p relay.Peer, r relay.Reply) Event {
-	e := Event{Recipient: recipient, Kind: kind, Host: p.Host, TLS: describeTLS(p), Code: r.Code, Status: r.Status, Reply: bounded(r.Text)}
+	e := Event{Recipient: recipient, Kind: kind, Host: p.Host, TLS: describeTLS(p), Policy: p.Policy, Code: r.Code, Status: r.Status, Reply: bounded(r.Text)}
 	if p.Address.IsValid() {
 		e.Address = p.Address.String()
 	}
@@ -73,6 +74,6 @@ func describeTLS(p relay.Peer) string {
 
 // event writes an event of a message.
 func (c *change) event(s *statements, message string, at int64, e Event) {
-	c.exec(s.event, message, e.Recipient, at, e.Kind, e.Host, e.Address, e.TLS, e.Code, e.Status, e.Reply)
+	c.exec(s.event, message, e.Recipient, at, e.Kind, e.Host, e.Address, e.TLS, e.Code, e.Status, e.Reply, e.Policy)
 	c.changed = c.err == nil
 }

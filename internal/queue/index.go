@@ -30,7 +30,8 @@ type mail struct {
 	envID, ret                string
 	size, created             int64
 	priority                  int
-	utf8, requireTLS          bool
+	utf8                      bool
+	requireTLS, tlsOptional   bool
 	rows                      []*row
 }
 

@@ -45,6 +45,7 @@ type Detail struct {
 	Client              string // where it came from
 	EnvID, Ret          string
 	UTF8, RequireTLS    bool
+	TLSOptional         bool
 	Size                int64
 	Created             time.Time
 	Recipients          []Entry // that wait
@@ -172,9 +173,9 @@ func fitsSender(want, sender string) bool {
 func (q *Queue) Show(ctx context.Context, id string) (Detail, error) {
 	d := Detail{ID: id}
 	var created int64
-	err := q.o.DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, size, created
+	err := q.o.DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, tls_optional, size, created
 		FROM queue_message WHERE id = $1`, id).
-		Scan(&d.Sender, &d.Account, &d.Client, &d.EnvID, &d.Ret, &d.UTF8, &d.RequireTLS, &d.Size, &created)
+		Scan(&d.Sender, &d.Account, &d.Client, &d.EnvID, &d.Ret, &d.UTF8, &d.RequireTLS, &d.TLSOptional, &d.Size, &created)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Detail{}, fmt.Errorf("%w: %s", ErrNoMessage, id)
 	}
@@ -191,7 +192,7 @@ func (q *Queue) Show(ctx context.Context, id string) (Detail, error) {
 
 // events reads a message's events.
 func (q *Queue) events(ctx context.Context, id string) (all []Event, err error) {
-	rs, err := q.o.DB.QueryContext(ctx, `SELECT recipient, at, kind, host, address, tls, code, status, reply
+	rs, err := q.o.DB.QueryContext(ctx, `SELECT recipient, at, kind, host, address, tls, code, status, reply, policy
 		FROM queue_event WHERE message = $1 ORDER BY at, id`, id)
 	if err != nil {
 		return nil, err
@@ -200,7 +201,7 @@ func (q *Queue) events(ctx context.Context, id string) (all []Event, err error) 
 	for rs.Next() {
 		var e Event
 		var at int64
-		if err := rs.Scan(&e.Recipient, &at, &e.Kind, &e.Host, &e.Address, &e.TLS, &e.Code, &e.Status, &e.Reply); err != nil {
+		if err := rs.Scan(&e.Recipient, &at, &e.Kind, &e.Host, &e.Address, &e.TLS, &e.Code, &e.Status, &e.Reply, &e.Policy); err != nil {
 			return nil, err
 		}
 		e.At = fromMilli(at)

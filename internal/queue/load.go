@@ -77,7 +77,7 @@ func (c *change) text(query string, args ...any) {
 func readRows(ctx context.Context, tx *sql.Tx) (all []found, err error) {
 	rs, err := tx.QueryContext(ctx, `SELECT r.id, r.address, r.orcpt, r.notify, r.account, r.destination, r.due, r.attempts,
 			r.not_before, r.deadline, r.delay, r.held, r.reason, r.marked,
-			m.id, m.file, m.sender, m.account, m.envid, m.ret, m.utf8, m.require_tls, m.size, m.priority, m.created
+			m.id, m.file, m.sender, m.account, m.envid, m.ret, m.utf8, m.require_tls, m.size, m.priority, m.created, m.tls_optional
 		FROM queue_recipient r JOIN queue_message m ON m.id = r.message ORDER BY r.id`)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func readRows(ctx context.Context, tx *sql.Tx) (all []found, err error) {
 		r := f.row
 		err := rs.Scan(&r.id, &r.address, &r.orcpt, &r.notify, &r.account, &f.destination, &r.due, &r.attempts,
 			&r.notBefore, &r.deadline, &r.delay, &r.held, &r.reason, &f.marked,
-			&m.id, &m.file, &m.sender, &m.account, &m.envID, &m.ret, &m.utf8, &m.requireTLS, &m.size, &m.priority, &m.created)
+			&m.id, &m.file, &m.sender, &m.account, &m.envID, &m.ret, &m.utf8, &m.requireTLS, &m.size, &m.priority, &m.created, &m.tlsOptional)
 		if err != nil {
 			return nil, err
 		}

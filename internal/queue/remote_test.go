@@ -24,7 +24,7 @@ func TestRelayed(t *testing.T) {
 		}
 		res := c.all(failed(550, "5.1.1", "No such user"))
 		p := relay.Peer{Host: "mx1.example.org", Address: netip.MustParseAddrPort("192.0.2.7:25"), TLSVersion: "TLS 1.3",
-			TLSCipher: "TLS_AES_128_GCM_SHA256", TLSName: "mx1.example.org"}
+			TLSCipher: "TLS_AES_128_GCM_SHA256", TLSName: "mx1.example.org", Policy: "dane"}
 		res.Outcomes[0].Peer = p
 		res.Tries = []relay.Try{{Peer: relay.Peer{Host: "mx0.example.org"}, Reply: relay.Reply{Status: "4.4.1", Text: "Connection refused."}}}
 		return res
@@ -57,6 +57,9 @@ func TestRelayed(t *testing.T) {
 	if err != nil || d.Sender != "alice@local.test" || d.Client != "submission from [192.0.2.1]" || d.Size != 321 || len(d.Recipients) != 0 {
 		t.Errorf("%+v, %v", d, err)
 	}
+	if e := d.Events[len(d.Events)-2]; e.TLS != "TLS 1.3 TLS_AES_128_GCM_SHA256, verified as mx1.example.org" || e.Policy != "dane" {
+		t.Errorf("%+v", e)
+	}
 	if got := r.kinds("abc-1"); got != "accepted sent sent tried failed notice" {
 		t.Error(got)
 	}
@@ -79,12 +82,12 @@ func TestWhatTheRelayGets(t *testing.T) {
 	var m *relay.Message
 	var to []relay.Recipient
 	r.hosts = func(c *call) *relay.Result { m, to = c.m, c.to; return r.take(c) }
-	r.mustAccept(Envelope{ID: "m1", Sender: "a@local.test", EnvID: "e+2Bf", Ret: "FULL", UTF8: true, RequireTLS: true,
+	r.mustAccept(Envelope{ID: "m1", Sender: "a@local.test", EnvID: "e+2Bf", Ret: "FULL", UTF8: true, RequireTLS: true, TLSOptional: true,
 		Recipients: []Recipient{{Address: "jörg@example.net", ORCPT: "utf-8;j\\x{F6}rg@example.net", Notify: relay.NotifySuccess | relay.NotifyDelay}}})
 	r.reopen()
 	r.run()
 	m.Open = nil
-	if got := fmt.Sprintf("%+v", *m); got != fmt.Sprintf("{ID:m1 Sender:a@local.test Size:%d UTF8:true RequireTLS:true EnvID:e+2Bf Ret:FULL Open:<nil>}", len(testMessage)+4) {
+	if got := fmt.Sprintf("%+v", *m); got != fmt.Sprintf("{ID:m1 Sender:a@local.test Size:%d UTF8:true RequireTLS:true TLSOptional:true EnvID:e+2Bf Ret:FULL Open:<nil>}", len(testMessage)+4) {
 		t.Error(got)
 	}
 	if got := fmt.Sprintf("%+v", to); got != `[{Address:jörg@example.net ORCPT:utf-8;j\x{F6}rg@example.net Notify:SUCCESS,DELAY}]` {

@@ -93,12 +93,13 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 		return nil, err
 	}
 	a.mail.utf8 = m.utf8 || !isASCII(m.sender)
+	a.mail.requireTLS = m.requireTLS // and it returns the header alone (RFC 8689 section 5)
 	to := m.sender
 	if len(a.rows) == 1 {
 		to = a.rows[0].address // a return address of ours stands for another
 	}
 	r := &dsn.Report{Hostname: q.o.Hostname, ID: m.id, To: to, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o.Now(),
-		Recipients: eachOnce(recipients), Full: m.ret == "FULL" && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
+		Recipients: eachOnce(recipients), Full: m.ret == "FULL" && !m.requireTLS && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
 	if f, err := r.Original(); err != nil { // the sender is told all the same
 		q.o.Log.Error("message can't be read for the report on it", "id", m.id, "file", m.file, "error", err)
 		r.Original = nil

@@ -124,6 +124,28 @@ func TestRet(t *testing.T) {
 	}
 }
 
+// # RFC 8689 section 5: a report on a message with REQUIRETLS goes the same way, and
+// returns no more than the header.
+func TestReportWithRequireTLS(t *testing.T) {
+	r := newRig(t)
+	var reports []*relay.Message
+	r.hosts = func(c *call) *relay.Result {
+		if c.m.Sender == "" {
+			reports = append(reports, c.m)
+			return r.take(c)
+		}
+		return c.all(failed(550, "5.1.1", "No"))
+	}
+	_, err := r.acceptText("Subject: x\n\nthe text itself\n", Envelope{Sender: "who@elsewhere.test", Ret: "FULL", RequireTLS: true, Recipients: []Recipient{{Address: "a@x.test"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	if len(reports) != 1 || !reports[0].RequireTLS || len(r.sent) != 1 || strings.Contains(r.sent[0].text, "the text itself") || !strings.Contains(r.sent[0].text, "Subject: x") {
+		t.Errorf("%+v, %+v", reports, r.sent)
+	}
+}
+
 // RFC 3461 section 5.2.3: a local delivery is reported as delivered, at once or after a
 // retry; with nobody else, nothing stays in the queue.
 func TestSuccessHere(t *testing.T) {

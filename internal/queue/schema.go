@@ -13,6 +13,7 @@ func Migrations() []sqldb.Migration {
 	return []sqldb.Migration{
 		{Name: "queue/1 local retry", SQL: localRetry},
 		{Name: "queue/2 outbound", SQL: outbound},
+		{Name: "queue/3 tls", SQL: tlsColumns},
 	}
 }
 
@@ -109,6 +110,13 @@ INSERT INTO queue_recipient (id, message, address, orcpt, notify, account, desti
 DROP TABLE local_retry;
 `
 
+// tls_optional: what domains ask for by DANE and MTA-STS does not count (RFC 8689 section 5).
+// policy: what TLS had to be like at a host, in words.
+const tlsColumns = `
+ALTER TABLE queue_message ADD COLUMN tls_optional BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE queue_event ADD COLUMN policy TEXT NOT NULL DEFAULT '';
+`
+
 // statements are what is run for each message, prepared once.
 type statements struct {
 	message, recipient, event  *sql.Stmt
@@ -122,13 +130,13 @@ func (s *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.message, `INSERT INTO queue_message (id, file, sender, account, client, envid, ret, utf8, require_tls, size, priority, created, counted)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`},
+		{&s.message, `INSERT INTO queue_message (id, file, sender, account, client, envid, ret, utf8, require_tls, size, priority, created, counted, tls_optional)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`},
 		{&s.recipient, `INSERT INTO queue_recipient (message, address, orcpt, notify, account, destination, due, attempts, not_before, deadline, delay,
 			held, reason, marked, code, status, reply, host)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16, $17) RETURNING id`},
-		{&s.event, `INSERT INTO queue_event (message, recipient, at, kind, host, address, tls, code, status, reply)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`},
+		{&s.event, `INSERT INTO queue_event (message, recipient, at, kind, host, address, tls, code, status, reply, policy)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`},
 		{&s.mark, `UPDATE queue_recipient SET marked = $1 WHERE id = $2`},
 		{&s.postpone, `UPDATE queue_recipient SET due = $1, attempts = $2, deadline = $3, marked = 0, code = $4, status = $5, reply = $6, host = $7
 			WHERE id = $8`},
