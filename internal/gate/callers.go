@@ -52,7 +52,7 @@ func (c *callers) add(text string, as standing) error {
 		c.networks[p.Masked()] = as
 		return nil
 	}
-	if ip, err := netip.ParseAddr(text); err == nil {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
 		ip = ip.Unmap()
 		c.networks[netip.PrefixFrom(ip, ip.BitLen())] = as
 		return nil

@@ -97,11 +97,17 @@ func (g *greylist) known(ctx context.Context, client, sender, from string, now i
 	return last > oldest, last > now-int64(renewAfter/time.Second), err
 }
 
-// waits returns how long a client that is not known has to wait with a recipient. Who
-// comes too late begins anew; where there is no room for more, nobody does.
+// waits returns how long a client that was not known just now has to wait with a
+// recipient. Who comes too late begins anew; where there is no room for more, nobody does.
 func (g *greylist) waits(ctx context.Context, tx *sql.Tx, client, sender, to string, now int64, full bool) (time.Duration, error) {
+	var n int64
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM gate_known WHERE client = $1 AND sender = $2 AND last > $3`,
+		client, sender, now-int64(knownFor/time.Second)).Scan(&n)
+	if err != nil || n > 0 { // it came on another connection meanwhile
+		return 0, err
+	}
 	var first int64
-	err := tx.QueryRowContext(ctx, `SELECT first FROM gate_waiting WHERE client = $1 AND sender = $2 AND recipient = $3`,
+	err = tx.QueryRowContext(ctx, `SELECT first FROM gate_waiting WHERE client = $1 AND sender = $2 AND recipient = $3`,
 		client, sender, to).Scan(&first)
 	delay := int64(g.delay / time.Second)
 	switch {

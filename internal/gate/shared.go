@@ -105,8 +105,8 @@ func (s *Shared) Is(ip netip.Addr) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.look()
-	_, seen := s.sightings[ip]
-	return seen && isInside(ip) || slices.Contains(s.owns, ip) || slices.Contains(s.gateways, ip)
+	found, seen := s.sightings[ip]
+	return seen && isInside(ip) && s.o.Now().Sub(found.Last) < sightingAge || slices.Contains(s.owns, ip) || slices.Contains(s.gateways, ip)
 }
 
 // own tells whether an address is this machine's.
@@ -139,7 +139,8 @@ func (s *Shared) Saw(ip netip.Addr, name string) {
 	}
 	s.mu.Lock()
 	what := s.kind(ip)
-	if what == "" || !s.count(ip, name) {
+	_, before := s.sightings[ip]
+	if what == "" || !before && len(s.sightings) >= maxWatched || !s.count(ip, name) {
 		s.mu.Unlock()
 		return
 	}
