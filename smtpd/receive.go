@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"kurir/internal/policy"
 )
 
 // incoming is one message while it is received.
@@ -85,6 +87,8 @@ func (s *session) receive() *Reply {
 		w.bad, w.refused = 0, 0
 		s.tellGate()
 		log.Info("message accepted", "id", s.messageID(), "reply", r.Text, "took", time.Since(began))
+	case s.verdict.Decision == policy.Later:
+		log.Warn("message deferred", "reply", r)
 	case r.Code == replyUnavailable.Code:
 		log.Error("message deferred", "reply", r)
 	default:
