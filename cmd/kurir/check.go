@@ -116,6 +116,7 @@ func (e *env) check(ctx context.Context) *report {
 	for _, one := range split(cfg.ReadPasswords()) {
 		r.fail("config", "%v", one)
 	}
+	checkTLSPolicy(r, cfg)
 	dir := cfg.Data
 	if isLocal(e.files, dir) {
 		r.fail("data", "%v", notForServe(dir))

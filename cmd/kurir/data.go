@@ -19,6 +19,7 @@ import (
 	"kurir/internal/signing"
 	"kurir/internal/sqldb"
 	"kurir/internal/telemetry"
+	"kurir/internal/tlspolicy"
 	"kurir/store"
 )
 
@@ -37,20 +38,21 @@ type dataOptions struct {
 
 // data is an open data directory: its lock, database, mail and queue.
 type data struct {
-	dir       string
-	db        *sqldb.DB
-	directory *directory.Directory
-	store     *store.Store
-	signing   *signing.Signer
-	relay     *relay.Relay
-	queue     *queue.Queue
-	service   *admin.Service
-	closers   []func() error // in the order of opening
+	dir         string
+	db          *sqldb.DB
+	directory   *directory.Directory
+	store       *store.Store
+	signing     *signing.Signer
+	relay       *relay.Relay
+	tlsPolicies *tlspolicy.Policies
+	queue       *queue.Queue
+	service     *admin.Service
+	closers     []func() error // in the order of opening
 }
 
 // migrations are the tables of the whole program, for sqldb.Open.
 func migrations() [][]sqldb.Migration {
-	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), signing.Migrations, gate.Migrations()}
+	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), tlspolicy.Migrations(), signing.Migrations, gate.Migrations()}
 }
 
 // openData takes the data directory's lock and opens what lies in it. The error is
@@ -109,6 +111,9 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	d.relay = o.relay()
 	d.relay.Resign = d.resign(o)
+	if err := d.openTLS(o); err != nil {
+		return err
+	}
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
 	q := o.queueOptions()
 	q.Sign = d.sign(o)

@@ -21,7 +21,11 @@ const holdLocal = "kurir local sends nothing to other domains"
 
 // resolver asks the DNS as configured.
 func (o dataOptions) resolver() *dnsutil.Resolver {
-	return &dnsutil.Resolver{Servers: o.cfg.DNS.Servers, Log: o.log}
+	trust, err := dnsutil.ParseTrust(o.cfg.DNS.Trusted)
+	if err != nil { // config has looked at it
+		trust = dnsutil.TrustNone
+	}
+	return &dnsutil.Resolver{Servers: o.cfg.DNS.Servers, Trust: trust, Log: o.log}
 }
 
 // relay hands messages to other hosts as configured.

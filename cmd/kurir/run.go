@@ -144,6 +144,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
 	backs.Go(func() { s.data.queue.Run(back) })
+	backs.Go(func() { s.data.tlsPolicies.Run(back) })
 	backs.Go(func() { s.data.signing.Run(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())

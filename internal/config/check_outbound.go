@@ -17,10 +17,12 @@ func (l *loader) checkOutbound() {
 	c := l.c
 	l.checkMailAddress("admin", c.Admin)
 	l.checkServers()
+	l.oneOf("dns.trusted", c.DNS.Trusted, "auto", "yes", "no")
 	l.checkRelay()
 	for i, r := range l.routes {
 		l.checkRoute(fmt.Sprintf("route[%d]", i+1), r)
 	}
+	l.checkDestinations()
 	l.checkDevices()
 }
 

@@ -51,6 +51,8 @@ type Config struct {
 	DKIM    DKIM
 	Routes  []Route  // the first that fits decides, before Relay
 	Devices []Device // clients that need no login
+	// Destinations say how TLS is used with other servers; the first that fits decides.
+	Destinations []Destination
 
 	public   bool // the file can be read by every user of the machine
 	warnings []string
@@ -128,7 +130,7 @@ func Default() *Config {
 		Trust:   defaultTrust(),
 		Store:   Store{ExpungedKeep: time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
-		DNS:     DNS{Servers: []string{}},
+		DNS:     DNS{Servers: []string{}, Trusted: "auto"},
 		DKIM:    DKIM{Sign: true},
 		Relay: Relay{
 			Smarthost: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
@@ -192,6 +194,9 @@ func Load(path string, env []string) (*Config, error) {
 	for _, d := range l.devices {
 		l.c.Devices = append(l.c.Devices, *d)
 	}
+	for _, d := range l.destinations {
+		l.c.Destinations = append(l.c.Destinations, *d)
+	}
 	return l.c, nil
 }
 
@@ -227,16 +232,17 @@ func unreadable(path string, err error) Mistake {
 
 // loader collects settings and mistakes.
 type loader struct {
-	path     string
-	dir      string // absolute: where relative paths in the file start
-	c        *Config
-	fields   []field
-	byKey    map[string]*field
-	routes   []*Route
-	devices  []*Device
-	origin   map[string]Mistake // of each key that was set: where, without a Problem
-	cut      bool               // the file is no TOML from somewhere on
-	mistakes []error            // each a Mistake
+	path         string
+	dir          string // absolute: where relative paths in the file start
+	c            *Config
+	fields       []field
+	byKey        map[string]*field
+	routes       []*Route
+	devices      []*Device
+	destinations []*Destination
+	origin       map[string]Mistake // of each key that was set: where, without a Problem
+	cut          bool               // the file is no TOML from somewhere on
+	mistakes     []error            // each a Mistake
 }
 
 func newLoader(path string) *loader {

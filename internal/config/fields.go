@@ -106,8 +106,8 @@ func fields(c *Config) []field {
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},
 
-		{key: "dns.servers", target: &c.DNS.Servers,
-			doc: "Resolvers, such as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\".\n[] is those of the system."},
+		dnsFields(c)[0],
+		dnsFields(c)[1],
 
 		{key: "relay.smarthost", target: &c.Relay.Smarthost.Address,
 			doc: "A server that takes all mail to other domains, as host or host:port; the port is 587, or\n465 with TLS from the start. \"\" is each domain's own mail servers (MX)."},
@@ -121,6 +121,8 @@ func fields(c *Config) []field {
 		{key: "relay.ipv6", target: &c.Relay.IPv6, doc: "Whether they are reached by IPv6, which is tried first."},
 		{key: "relay.source_ipv4", target: &c.Relay.SourceIPv4, doc: "IPv4 address that connections are made from. \"\" is the system's choice."},
 		{key: "relay.source_ipv6", target: &c.Relay.SourceIPv6, doc: "IPv6 address that connections are made from. \"\" is the system's choice."},
+		{key: "relay.ca_file", target: &c.Relay.CAFile, path: true,
+			doc: "PEM file with certificates of CAs that are trusted for other servers, beside those that the\nsystem trusts. \"\" is no others."},
 		{key: "relay.connections", target: &c.Relay.Connections, doc: "Connections to other servers at once, in all."},
 		{key: "relay.connections_per_destination", target: &c.Relay.ConnectionsPerDestination, doc: "Of these, to one domain or smarthost."},
 		{key: "relay.queue_messages", target: &c.Relay.QueueMessages,

@@ -32,7 +32,7 @@ func lists() []list {
 			return routeFields(prefix, r)
 		},
 		count: func(l *loader) int { return len(l.routes) },
-	}, {
+	}, destinationList(), {
 		name: "device",
 		doc: "Printers, scanners and programs of one's own that send without a login: who connects\n" +
 			"from one of the networks may send as the account does, to anywhere. There may be several;\n" +

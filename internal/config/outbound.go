@@ -16,6 +16,7 @@ const day = 24 * time.Hour
 // DNS says whom questions of the DNS go to.
 type DNS struct {
 	Servers []string // each an address, or address:port; empty means the system's
+	Trusted string   // about DNSSEC: "yes", "no", or "auto" if all of them are on this machine
 }
 
 // Relay is how mail for other domains leaves.
@@ -24,6 +25,7 @@ type Relay struct {
 	IPv4, IPv6 bool       // which of the two are used; one at least
 	SourceIPv4 netip.Addr // connections are made from it; zero means the system chooses
 	SourceIPv6 netip.Addr // the same
+	CAFile     string     // PEM; CAs that are trusted beside the system's, empty means none
 
 	Connections               int // at once, in all
 	ConnectionsPerDestination int // of these to one domain or smarthost

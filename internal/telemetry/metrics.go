@@ -40,7 +40,8 @@ type Metrics struct {
 	fsyncShared *prometheus.CounterVec   // kind
 	errors      *prometheus.CounterVec   // component
 	relayed     *prometheus.CounterVec   // result
-	relay       prometheus.Histogram     // seconds
+	tlsStopped  *prometheus.CounterVec
+	relay       prometheus.Histogram // seconds
 	queue       *queueCollector
 }
 
@@ -72,6 +73,7 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 17)}, []string{"kind"}), // 0.1 ms to 6.5 s
 		fsyncShared: counter("kurir_fsync_requests_total", "Requests answered by batches of syncs to disk.", "kind"),
 		errors:      counter("kurir_errors_total", "Faults of the server's own.", "component"),
+		tlsStopped:  counter("kurir_relay_tls_stopped_total", "Mail servers that used to offer TLS and stopped."),
 		relayed:     counter("kurir_relay_recipients_total", "Recipients in attempts to hand messages to other hosts.", "result"),
 		relay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
@@ -81,7 +83,7 @@ func New() *Metrics {
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.queue,
+		m.relayed, m.relay, m.queue, m.tlsStopped,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -137,6 +139,9 @@ func (m *Metrics) MessageJudged(verdict string, took time.Duration) {
 	m.judged.WithLabelValues(verdict).Inc()
 	m.judging.Observe(took.Seconds())
 }
+
+// TLSStopped counts a mail server that used to offer TLS and does not any more.
+func (m *Metrics) TLSStopped() { m.tlsStopped.WithLabelValues().Inc() }
 
 // Fsync counts a batch of syncs of one kind ("file", "dir" …) that answered n requests
 // and took this long.

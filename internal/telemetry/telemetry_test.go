@@ -48,6 +48,7 @@ func TestMetrics(t *testing.T) {
 	m.Error("store")
 	m.Relayed("sent", 3)
 	m.Relayed("deferred", 1)
+	m.TLSStopped()
 	m.RelayTook(20 * time.Millisecond)
 	m.Queue(func() map[string]int { return map[string]int{"waiting": 4, "held": 1} })
 	m.Health.Set("store", nil)
@@ -62,6 +63,7 @@ func TestMetrics(t *testing.T) {
 		`kurir_relay_recipients_total{result="sent"} 3`,
 		`kurir_relay_recipients_total{result="deferred"} 1`,
 		`kurir_relay_seconds_count 1`,
+		`kurir_relay_tls_stopped_total 1`,
 		`kurir_queue_recipients{state="waiting"} 4`,
 		`kurir_queue_recipients{state="held"} 1`,
 		`kurir_connections_open{protocol="imap"} 2`,

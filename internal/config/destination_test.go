@@ -1,0 +1,44 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestDestinations(t *testing.T) {
+	c := good(t, name+`[dns]
+trusted = "yes"
+[relay]
+ca_file = "/etc/ssl/partners.pem"
+[[destination]]
+domain = "Partner.Example.NET."
+tls = "verify"
+[[destination]]
+domain = "*.bücher.example"
+tls = "none"
+`)
+	if got := fmt.Sprint(c.Destinations); got != "[{partner.example.net verify} {*.xn--bcher-kva.example none}]" {
+		t.Error(got)
+	}
+	if c.DNS.Trusted != "yes" || c.Relay.CAFile != "/etc/ssl/partners.pem" || Default().DNS.Trusted != "auto" {
+		t.Errorf("%+v, %+v", c.DNS, c.Relay)
+	}
+	_, mistakes := load(t, name+`[dns]
+trusted = "maybe"
+[[destination]]
+domain = "a@b.example"
+tls = "must"
+[[destination]]
+`)
+	want := []string{
+		`kurir.toml:3:11: dns.trusted: "maybe" is none of ["auto" "yes" "no"]`,
+		`kurir.toml:5:10: destination[1].domain: "a@b.example" is an address: write its domain alone, such as "example.net"`,
+		`kurir.toml:6:7: destination[1].tls: "must" is none of ["verify" "encrypt" "may" "none"]`,
+		`kurir.toml:7:3: destination[2]: domain is missing: whose mail servers it is about`,
+		`kurir.toml:7:3: destination[2]: tls is missing: "verify", "encrypt", "may" or "none"`,
+	}
+	if got := strings.Join(mistakes, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
