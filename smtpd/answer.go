@@ -81,7 +81,8 @@ func (w *wire) pass(reply string) {
 }
 
 // greeting puts the reply to EHLO right: it begins with our name (RFC 5321 section
-// 4.1.1.1), and STARTTLS is offered where it can be had (RFC 3207 section 4).
+// 4.1.1.1), STARTTLS is offered where it can be had (RFC 3207 section 4), and
+// REQUIRETLS once it is there (RFC 8689 section 2).
 func (w *wire) greeting(reply string) string {
 	lines := strings.SplitAfter(reply, "\r\n")
 	first := w.srv.Hostname + " greets you\r\n"
@@ -96,6 +97,9 @@ func (w *wire) greeting(reply string) string {
 	b.WriteString("250-" + first)
 	if w.tls == nil && w.hasTLS() {
 		b.WriteString("250-STARTTLS\r\n")
+	}
+	if w.offersRequireTLS() {
+		b.WriteString("250-REQUIRETLS\r\n")
 	}
 	for _, l := range lines[1:] {
 		b.WriteString(l)

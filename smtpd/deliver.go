@@ -17,6 +17,7 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 	if r := s.checkHops(m.head.seen()); r != nil {
 		return r
 	}
+	s.tlsWaived = m.head.seen().tls.waived()
 	if r := s.judged(ctx, m); r != nil {
 		return r
 	}
@@ -144,10 +145,10 @@ func (s *session) wantsReport(r recipient) bool {
 // envelope is what the queue is to know: recipients elsewhere, mailboxes here that have
 // failed, and recipients whose mailboxes all have the message, if that is to be reported.
 func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
-	e := queue.Envelope{
+	e := s.wantsTLS(queue.Envelope{
 		ID: s.messageID(), Sender: s.mail.From.String(), Account: s.by.account, Client: s.clientName(),
 		EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
-	}
+	})
 	why := map[string]error{} // by account; each is tried once, for the first who leads to it
 	for _, f := range failed {
 		why[f.Address] = f.Err

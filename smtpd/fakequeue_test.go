@@ -87,6 +87,12 @@ func envelopeText(e queue.Envelope, text string) string {
 	if e.UTF8 {
 		b.WriteString(" SMTPUTF8")
 	}
+	if e.RequireTLS {
+		b.WriteString(" REQUIRETLS")
+	}
+	if e.TLSOptional {
+		b.WriteString(" TLS-OPTIONAL")
+	}
 	relayed := text
 	for _, name := range []string{"Return-Path:", "Delivered-To:"} {
 		if strings.HasPrefix(relayed, name) {

@@ -17,7 +17,8 @@ type headerReader interface {
 type traces struct {
 	received    int
 	deliveredTo []string // in small letters
-	author      string   // domain of the first address in From, of what is submitted
+	tls         tlsRequired
+	author      string // domain of the first address in From, of what is submitted
 }
 
 // maxDelivered bounds the Delivered-To lines that are remembered.
@@ -34,6 +35,8 @@ func (t *traces) add(line []byte) {
 		t.received++
 	case bytes.EqualFold(name, []byte("Delivered-To")) && len(t.deliveredTo) < maxDelivered:
 		t.deliveredTo = append(t.deliveredTo, strings.ToLower(string(bytes.TrimSpace(value))))
+	case bytes.EqualFold(name, []byte("TLS-Required")):
+		t.tls.add(value)
 	}
 }
 

@@ -9,12 +9,13 @@ import (
 
 // mailCommand is a MAIL command that was understood.
 type mailCommand struct {
-	From     Path
-	Size     int64  // RFC 1870; 0: not said
-	EightBit bool   // BODY=8BITMIME (RFC 6152)
-	UTF8     bool   // RFC 6531
-	Ret      string // "FULL", "HDRS" or "" (RFC 3461 section 4.3)
-	EnvID    string // xtext, as it came (RFC 3461 section 4.4)
+	From       Path
+	Size       int64  // RFC 1870; 0: not said
+	EightBit   bool   // BODY=8BITMIME (RFC 6152)
+	UTF8       bool   // RFC 6531
+	RequireTLS bool   // RFC 8689
+	Ret        string // "FULL", "HDRS" or "" (RFC 3461 section 4.3)
+	EnvID      string // xtext, as it came (RFC 3461 section 4.4)
 }
 
 // rcptCommand is a RCPT command that was understood.
@@ -26,9 +27,10 @@ type rcptCommand struct {
 
 // grammar is what a listener lets a client say.
 type grammar struct {
-	spaces  bool // around the path, as some mail programs send them
-	dsn     bool // parameters of RFC 3461
-	maxSize int64
+	spaces     bool // around the path, as some mail programs send them
+	dsn        bool // parameters of RFC 3461
+	requireTLS bool // the parameter of RFC 8689
+	maxSize    int64
 }
 
 // parameters maps keyword, in capitals, to value.
@@ -120,6 +122,8 @@ func (m *mailCommand) set(key, value string, g grammar) *Reply {
 		ok = m.EightBit || strings.EqualFold(value, "7BIT")
 	case key == "SMTPUTF8":
 		m.UTF8, ok = true, value == ""
+	case key == "REQUIRETLS" && g.requireTLS:
+		m.RequireTLS, ok = true, value == ""
 	case key == "AUTH": // RFC 4954 section 5: taken as AUTH=<>, we do not vouch for others
 		ok = value != ""
 	case key == "RET" && g.dsn:

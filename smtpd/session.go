@@ -20,6 +20,7 @@ type session struct {
 	targets    []Target
 	known      map[string]bool // accounts in targets
 	onward     int             // addresses elsewhere that recipients lead to
+	tlsWaived  bool            // what recipients' domains ask for of TLS does not count for the sender
 	verdict    policy.Verdict  // on a stranger's message, once it was judged
 }
 
