@@ -190,7 +190,7 @@ func (s *signature) conclude(header *sig.Header, bodies map[sig.Canon][]byte) {
 		return
 	}
 	h := sha256.New()
-	header.Write(h, s.header, s.names)
+	header.Write(h, s.header, s.names, s.raw)
 	h.Write(s.header.Field(nil, sig.WithoutB(s.raw)))
 	if !key.Verify(h.Sum(nil), s.value) {
 		s.failKey(key, "the signature does not fit: the header was changed on the way, or the key is another one")

@@ -52,19 +52,27 @@ func (h *Header) Named(name string) []message.Field { return h.fields[strings.To
 
 // Write writes the canonical form of the fields that names pick, from the bottom to the
 // top where one is named several times (RFC 6376 section 5.4.2). A name too many picks
-// nothing.
-func (h *Header) Write(w io.Writer, c Canon, names []string) {
-	picked := make(map[string]int, len(names))
+// nothing. The signature field itself, in the memory that self shares, is never picked: it
+// was not there when it was made.
+func (h *Header) Write(w io.Writer, c Canon, names []string, self []byte) {
+	next := make(map[string]int, len(names)) // one more than the index of the field to pick
 	var b []byte
 	for _, name := range names {
 		key := strings.ToLower(name)
 		all := h.fields[key]
-		n := picked[key]
-		if n >= len(all) || key == "" {
+		n, begun := next[key]
+		if !begun {
+			n = len(all)
+		}
+		if n > 0 && len(self) > 0 && &all[n-1].Raw[0] == &self[0] {
+			n--
+		}
+		next[key] = n - 1
+		if n <= 0 || key == "" {
+			next[key] = 0
 			continue
 		}
-		picked[key] = n + 1
-		b = append(c.Field(b[:0], all[len(all)-1-n].Raw), '\r', '\n')
+		b = append(c.Field(b[:0], all[n-1].Raw), '\r', '\n')
 		w.Write(b)
 	}
 }
