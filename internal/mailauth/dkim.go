@@ -139,31 +139,30 @@ func findKeys(ctx context.Context, r Resolver, signatures []*signature) *lookups
 }
 
 // hashBodies reads the body once for all forms in which it was signed.
-func hashBodies(r io.Reader, signatures []*signature) (map[sig.Canon][]byte, error) {
+func hashBodies(r *bufio.Reader, signatures []*signature) (map[sig.Canon][]byte, error) {
 	sums := map[sig.Canon][]byte{}
 	bodies := map[sig.Canon]*sig.Body{}
-	var writers []io.Writer
 	for _, s := range signatures {
 		if s.Result == "" && bodies[s.body] == nil {
 			bodies[s.body] = sig.NewBody(s.body)
-			writers = append(writers, bodies[s.body])
 		}
 	}
-	if len(writers) == 0 {
+	if len(bodies) == 0 {
 		return nil, nil
 	}
-	b := make([]byte, 32<<10)
 	for {
-		n, err := r.Read(b)
-		for _, w := range writers {
-			w.Write(b[:n])
-		}
+		_, err := r.Peek(1)
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
+		piece, _ := r.Peek(r.Buffered())
+		for _, body := range bodies {
+			body.Write(piece)
+		}
+		r.Discard(len(piece))
 	}
 	for c, body := range bodies {
 		sums[c] = body.Sum()

@@ -72,6 +72,9 @@ func (z *zone) questions() int {
 	return n
 }
 
+var testIP = netip.MustParseAddr("192.0.2.1")
+
+// texts is a zone of TXT records, name and text in turn.
 func texts(pairs ...string) *zone {
 	z := &zone{txt: map[string][]string{}, fail: map[string]bool{}}
 	for i := 0; i+1 < len(pairs); i += 2 {
