@@ -106,7 +106,7 @@ func (s *session) tellGate() {
 	}
 	var elsewhere []string
 	for _, r := range s.recipients {
-		if len(r.accounts) == 0 {
+		if r.elsewhere() {
 			elsewhere = append(elsewhere, w.address(r.To))
 		}
 	}

@@ -67,6 +67,7 @@ type talk struct {
 	conn  net.Conn
 	lines chan string
 	piece []byte
+	gate  string // settings of the gate
 }
 
 func runTranscript(t *testing.T, text string) {
@@ -228,6 +229,8 @@ func (k *talk) set(s string) {
 		k.srv.Policy = fakePolicy{}
 	case "NoForward":
 		k.srv.Forward = nil
+	case "gate", "gateway":
+		k.setGate(name, value)
 	case "NoQueue":
 		k.srv.Queue = nil
 	case "judge":
