@@ -40,7 +40,7 @@ func (c canon) appendField(b, field []byte) []byte {
 		return appendCRLF(b, field)
 	}
 	name, value, _ := bytes.Cut(field, []byte{':'})
-	b = append(b, bytes.ToLower(bytes.TrimRight(name, " \t"))...)
+	b = append(b, lower(string(bytes.TrimRight(name, " \t")))...)
 	b = append(b, ':')
 	space, empty := false, true
 	for i, ch := range value {
@@ -89,7 +89,7 @@ func index(raw []byte) fieldIndex {
 	x := fieldIndex{}
 	for f := range message.Fields(raw) {
 		if f.Name != "" {
-			name := strings.ToLower(f.Name)
+			name := lower(f.Name)
 			x[name] = append(x[name], f.Raw)
 		}
 	}

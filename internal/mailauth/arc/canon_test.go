@@ -47,7 +47,7 @@ func TestBodyCanonical(t *testing.T) {
 		}
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for range 20000 {
+	for range 5000 {
 		body := make([]byte, rnd.IntN(20))
 		for i := range body {
 			body[i] = "\r\n\r\n \tab"[rnd.IntN(8)]
@@ -68,8 +68,9 @@ func TestFieldCanonical(t *testing.T) {
 		{"X: a\r\r\n", "x:a\r"},
 		{"X: end", "x:end"},
 		{"X-Ü: Ü\n", "x-Ü:Ü"},
+		{"D\u212aIM: \u212a\n", "d\u212aim:\u212a"}, // the sign of kelvin, whose lower case is k
 	} {
-		if got := string(relaxed.appendField(nil, []byte(c.field))); got != c.relaxed && !strings.Contains(c.field, "Ü") {
+		if got := string(relaxed.appendField(nil, []byte(c.field))); got != c.relaxed {
 			t.Errorf("%q became %q, want %q", c.field, got, c.relaxed)
 		}
 		want := strings.TrimSuffix(strings.ReplaceAll(strings.ReplaceAll(c.field, "\r\n", "\n"), "\n", "\r\n"), "\r\n")

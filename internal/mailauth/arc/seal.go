@@ -120,7 +120,7 @@ func before(raw []byte, chain Chain) (sets []arcSet, cv string, err error) {
 // hasFailed reports whether any seal says cv=fail, however broken the chain is.
 func hasFailed(raw []byte) bool {
 	for _, f := range index(raw)[nameSeal] {
-		if tags, err := parseTags(value(f)); err == nil && strings.EqualFold(tags["cv"], "fail") {
+		if tags, err := parseTags(value(f)); err == nil && lower(tags["cv"]) == "fail" {
 			return true
 		}
 	}
@@ -131,7 +131,7 @@ func hasFailed(raw []byte) bool {
 func nextInstance(raw []byte) int {
 	highest := 0
 	for f := range message.Fields(raw) {
-		switch strings.ToLower(f.Name) {
+		switch lower(f.Name) {
 		case nameResults, nameMessage, nameSeal:
 			if i, err := instance(f); err == nil {
 				highest = max(highest, i)

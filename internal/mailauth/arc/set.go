@@ -59,7 +59,7 @@ func collect(raw []byte) ([]arcSet, error) {
 	n, found := 0, 0
 	for f := range message.Fields(raw) {
 		var kind *[maxSets + 1][]byte
-		switch strings.ToLower(f.Name) {
+		switch lower(f.Name) {
 		case nameResults:
 			kind = &results
 		case nameMessage:
@@ -116,7 +116,7 @@ func status(sets []arcSet) error {
 func instance(f message.Field) (int, error) {
 	value := value(f.Raw)
 	text, _, ok := cutInstance(value)
-	if strings.ToLower(f.Name) != nameResults {
+	if lower(f.Name) != nameResults {
 		tags, err := parseTags(value)
 		if err != nil {
 			return 0, err
@@ -185,8 +185,8 @@ func (s *signature) parse() (tagList, error) {
 	}
 	s.instance, _ = strconv.Atoi(tags["i"])
 	s.algorithm = tags["a"]
-	s.domain, s.selector = strings.ToLower(tags["d"]), strings.ToLower(tags["s"])
-	s.cv = strings.ToLower(tags["cv"])
+	s.domain, s.selector = lower(tags["d"]), lower(tags["s"])
+	s.cv = lower(tags["cv"])
 	switch {
 	case s.algorithm != "rsa-sha256" && s.algorithm != "ed25519-sha256":
 		return tags, fmt.Errorf("a=%s is no algorithm that is accepted", short(s.algorithm))
@@ -228,7 +228,7 @@ func (s *messageSignature) parse() error {
 	if s.header, s.body, err = parseCanon(tags["c"]); err != nil {
 		return err
 	}
-	s.headers = list(strings.ToLower(tags["h"]))
+	s.headers = list(lower(tags["h"]))
 	switch {
 	case slices.Contains(s.headers, ""):
 		return errors.New("h= does not list header fields")

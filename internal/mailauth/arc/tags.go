@@ -108,3 +108,20 @@ func short(s string) string {
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
+
+// lower is s with A to Z in lower case and all else as it was: no letter of another script
+// becomes one of a name.
+func lower(s string) string {
+	for i := 0; i < len(s); i++ {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if 'A' <= b[i] && b[i] <= 'Z' {
+					b[i] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
