@@ -145,10 +145,7 @@ func (s *session) wantsReport(r recipient) bool {
 // envelope is what the queue is to know: recipients elsewhere, mailboxes here that have
 // failed, and recipients whose mailboxes all have the message, if that is to be reported.
 func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
-	e := s.wantsTLS(queue.Envelope{
-		ID: s.messageID(), Sender: s.mail.From.String(), Account: s.by.account, Client: s.clientName(),
-		EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
-	})
+	e := s.emptyEnvelope(size)
 	why := map[string]error{} // by account; each is tried once, for the first who leads to it
 	for _, f := range failed {
 		why[f.Address] = f.Err
@@ -179,6 +176,14 @@ func (s *session) envelope(size int64, failed []Failure) queue.Envelope {
 		}
 	}
 	return e
+}
+
+// emptyEnvelope is what all envelopes of a message begin with.
+func (s *session) emptyEnvelope(size int64) queue.Envelope {
+	return s.wantsTLS(queue.Envelope{
+		ID: s.messageID(), Sender: s.mail.From.String(), Account: s.by.account, Client: s.clientName(),
+		EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
+	})
 }
 
 // queued is the answer for a message that the queue has.

@@ -135,7 +135,7 @@ func (s *session) mayForward(to []onward) error {
 	}
 	for alias, n := range copies(to) {
 		if alias != "" && !s.wire.srv.Forward.Room(alias, n) {
-			return replyManyForward.because(errors.New(alias))
+			return replyManyForward
 		}
 	}
 	return nil
@@ -215,10 +215,10 @@ func (s *session) onwardEnvelopes(size int64) (all []queue.Envelope) {
 			i := slices.IndexFunc(all, func(e queue.Envelope) bool { return e.Sender == o.sender })
 			if i < 0 {
 				i = len(all)
-				all = append(all, s.wantsTLS(queue.Envelope{
-					ID: fmt.Sprintf("%s-f%d", s.messageID(), i+1), Sender: o.sender, Client: s.clientName() + ", passed on by " + o.alias,
-					EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
-				}))
+				e := s.emptyEnvelope(size)
+				e.ID, e.Sender = fmt.Sprintf("%s-f%d", e.ID, i+1), o.sender
+				e.Account, e.Client = "", e.Client+", passed on by "+o.alias
+				all = append(all, e)
 			}
 			e := &all[i]
 			e.UTF8 = e.UTF8 || !isASCII(o.address)

@@ -12,6 +12,7 @@ import (
 	"kurir/internal/admin"
 	"kurir/internal/config"
 	"kurir/internal/directory"
+	"kurir/internal/forward"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
 	"kurir/internal/queue"
@@ -46,13 +47,22 @@ type data struct {
 	relay       *relay.Relay
 	tlsPolicies *tlspolicy.Policies
 	queue       *queue.Queue
+	forward     *forward.Forwarder
 	service     *admin.Service
 	closers     []func() error // in the order of opening
 }
 
 // migrations are the tables of the whole program, for sqldb.Open.
 func migrations() [][]sqldb.Migration {
-	return [][]sqldb.Migration{directory.Migrations, admin.Migrations, queue.Migrations(), tlspolicy.Migrations(), signing.Migrations, gate.Migrations()}
+	return [][]sqldb.Migration{
+		directory.Migrations,
+		admin.Migrations,
+		queue.Migrations(),
+		tlspolicy.Migrations(),
+		signing.Migrations,
+		gate.Migrations(),
+		forward.Migrations,
+	}
 }
 
 // openData takes the data directory's lock and opens what lies in it. The error is
@@ -93,6 +103,9 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		return nil, fmt.Errorf("opening the mail in %s: %w", dir, err)
 	}
 	d.closers = append(d.closers, d.store.Close)
+	if err := d.openForward(ctx, o); err != nil {
+		return nil, err
+	}
 	if err := d.openQueue(ctx, o); err != nil {
 		return nil, fmt.Errorf("opening the queue in %s: %w", dir, err)
 	}
@@ -118,7 +131,7 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	q := o.queueOptions()
 	q.Sign = d.sign(o)
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
-	q.Deliverer, q.Directory, q.Transport = queue.MailStore{Store: d.store}, d.directory, d.relay
+	q.Deliverer, q.Directory, q.Transport = queue.MailStore{Store: d.store}, forward.Senders{Forwarder: d.forward}, d.relay
 	d.queue, err = queue.Open(ctx, q)
 	return err
 }

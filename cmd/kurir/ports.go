@@ -189,7 +189,7 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
-		Queue: smtpd.MailQueue{Queue: s.data.queue}, Devices: s.devices(), Signer: s.data.signer(s.cfg),
+		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Devices: s.devices(), Signer: s.data.signer(s.cfg),
 		TLS: s.tls, AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,

@@ -31,6 +31,7 @@ func newSubmitter(d *data, o dataOptions) *submitter {
 		Hostname: o.cfg.Hostname, Directory: d.directory, Log: o.log,
 		Store:   meteredStore{smtpd.MailStore{Store: d.store}, o.metrics},
 		Queue:   smtpd.MailQueue{Queue: d.queue},
+		Forward: d.forward,
 		Signer:  d.signer(o.cfg),
 		MaxSize: int64(o.cfg.Limits.MessageSize), MaxRecipients: submitRecipients,
 		IdleTimeout: submitTimeout, MessageTimeout: submitTimeout,

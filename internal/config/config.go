@@ -49,6 +49,7 @@ type Config struct {
 	DNS     DNS
 	Relay   Relay
 	DKIM    DKIM
+	Forward Forward
 	Routes  []Route  // the first that fits decides, before Relay
 	Devices []Device // clients that need no login
 	// Destinations say how TLS is used with other servers; the first that fits decides.
@@ -130,6 +131,7 @@ func Default() *Config {
 		Trust:   defaultTrust(),
 		Store:   Store{ExpungedKeep: time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
+		Forward: Forward{CopiesHour: 500},
 		DNS:     DNS{Servers: []string{}, Trusted: "auto"},
 		DKIM:    DKIM{Sign: true},
 		Relay: Relay{

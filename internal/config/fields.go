@@ -46,6 +46,7 @@ var sections = map[string]string{
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
 	"relay":       "Relay: how mail to other domains leaves.",
 	"dkim":        "DKIM: signatures by which other servers know that mail is from your domains.",
+	"forward":     "Forward: mail that aliases pass on to other servers (kurir alias add --to).",
 	"log":         "The log goes to standard error.",
 }
 
@@ -139,6 +140,9 @@ func fields(c *Config) []field {
 
 		{key: "dkim.sign", target: &c.DKIM.Sign,
 			doc: "Sign what users, devices and programs submit, and our own notices, with the domain's keys\n(kurir dkim list). Turn it off only where another server signs behind this one."},
+
+		{key: "forward.copies_hour", target: &c.Forward.CopiesHour, least: none,
+			doc: "Copies that one alias may pass on within an hour, one for each address and message; 0 is\nno limit. Senders of more are asked to come again later. The limits of accounts do not count\nhere."},
 
 		{key: "log.level", target: &c.Log.Level, doc: "The least that is logged: \"debug\", \"info\", \"warn\" or \"error\"."},
 		{key: "log.format", target: &c.Log.Format, doc: "\"text\" or \"json\"."},

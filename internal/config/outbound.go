@@ -38,6 +38,11 @@ type Relay struct {
 	History     time.Duration // how long is kept what became of mail
 }
 
+// Forward is mail that aliases pass on to other servers.
+type Forward struct {
+	CopiesHour int // that one alias may pass on; 0 means no limit
+}
+
 // Values of Smarthost.TLS.
 const (
 	TLSStartTLS      = "starttls"      // STARTTLS is demanded, with a valid certificate
