@@ -136,7 +136,7 @@ func checkTraced(body []byte, sent string) error {
 		case !strings.HasSuffix(line, "\r\n"):
 			return fmt.Errorf("in front of the message: %q", head)
 		case strings.HasPrefix(line, "\t"), strings.HasPrefix(line, " "):
-		case name == "Received", name == "Return-Path", name == "Delivered-To":
+		case name == "Received", name == "Return-Path", name == "Delivered-To", name == "DKIM-Signature":
 		default:
 			return fmt.Errorf("in front of the message: %q", line)
 		}
