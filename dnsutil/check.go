@@ -59,8 +59,15 @@ type Checker struct {
 	// Policy fetches the policy for MTA-STS, as [STSFetcher.Fetch] does. Nil: that is left
 	// out.
 	Policy func(ctx context.Context, domain string) (STSPolicy, error)
-	// Lists are zones of blocklists that the site's addresses are looked up in.
-	Lists []string
+	// Lists are blocklists that the site's addresses are looked up in.
+	Lists []List
+}
+
+// List is a blocklist in the DNS (RFC 5782).
+type List struct {
+	Zone string
+	// Counts tells which answers are listings. Nil: all that can be.
+	Counts func(answer netip.Addr) bool
 }
 
 // checkTime bounds a whole check.
@@ -143,7 +150,7 @@ type trouble struct {
 // bad notes what is not right. Records or mend say how to mend it.
 func (f *finder) bad(level Level, t trouble) {
 	one := Finding{Level: level, Area: f.area, Name: t.name, What: t.what, Why: t.why, Mend: t.mend, Records: t.records}
-	if f.old.After(f.Resolver.now()) {
+	if level != LevelNote && f.old.After(f.Resolver.now()) {
 		one.OldUntil = f.old
 	}
 	f.found = append(f.found, one)

@@ -101,7 +101,7 @@ func bads(r Report) []string {
 
 // A domain that publishes what it should has nothing to mend.
 func TestCheckRight(t *testing.T) {
-	r := checkOf(t, wholeSite(t), rightZone(t), true, func(c *Checker, _ *dnstest.Server) { c.Lists = []string{"list.test"} })
+	r := checkOf(t, wholeSite(t), rightZone(t), true, func(c *Checker, _ *dnstest.Server) { c.Lists = []List{{Zone: "list.test"}} })
 	if len(bads(r)) > 0 || r.Errors+r.Warnings > 0 {
 		t.Errorf("not right: %q", bads(r))
 	}
@@ -288,15 +288,18 @@ func TestCheckLists(t *testing.T) {
 25.2.0.192.list.test. A 127.0.0.2
 25.2.0.192.list.test. TXT "see https://list.test/192.0.2.25"
 25.2.0.192.closed.test. A 127.255.255.254
+25.2.0.192.policy.test. A 127.0.0.10
 `
-	r := checkOf(t, wholeSite(t), zone, true, func(c *Checker, _ *dnstest.Server) { c.Lists = []string{"list.test", "closed.test"} })
+	r := checkOf(t, wholeSite(t), zone, true, func(c *Checker, _ *dnstest.Server) {
+		c.Lists = []List{{Zone: "list.test"}, {Zone: "closed.test"}, {Zone: "policy.test", Counts: func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.9") }}}
+	})
 	got := strings.Join(bads(r), "\n")
 	for _, w := range []string{"error list: 192.0.2.25 is on the list list.test: see https://list.test/192.0.2.25.", "note list: The list closed.test does not answer this resolver (127.255.255.254)."} {
 		if !strings.Contains(got, w) {
 			t.Errorf("%q is missing in:\n%s", w, got)
 		}
 	}
-	if text := lines(r); !strings.Contains(text, "2001:db8::25 is not on the list list.test.") {
+	if text := lines(r); !strings.Contains(text, "2001:db8::25 is not on the list list.test.") || !strings.Contains(text, "192.0.2.25 is not on the list policy.test.") {
 		t.Error(text)
 	}
 }

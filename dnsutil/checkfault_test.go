@@ -71,6 +71,8 @@ func TestCheckSPFFaults(t *testing.T) {
 		{what: "no end", old: spf, new: with("v=spf1 mx"), want: []string{"warning spf: The SPF record of example.org does not say what all others may do."}, records: []string{"v=spf1 mx -all"}},
 		{what: "not this server", old: spf, new: with("v=spf1 ip4:192.0.2.25 include:_spf.example.net -all"), want: []string{"error spf: SPF does not let 2001:db8::25 send for example.org (fail)."},
 			records: []string{"v=spf1 ip6:2001:db8::25 ip4:192.0.2.25 include:_spf.example.net -all"}},
+		{what: "neither address", old: spf, new: with("v=spf1 include:_spf.example.net ~all"), want: []string{"error spf: SPF does not let 192.0.2.25, 2001:db8::25 send for example.org (fail)."},
+			records: []string{"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 include:_spf.example.net ~all"}},
 		{what: "too many lookups", old: spf, new: with("v=spf1 mx" + includes + " -all"), want: slices.Concat([]string{
 			"error spf: The SPF record of example.org is broken: include:_s0.example.net leads to _s0.example.net, which has 0 SPF records where it should have one."},
 			slices.Repeat([]string{"error spf: The SPF record of example.org is broken"}, 4), []string{"error spf: The SPF record of example.org takes 12 lookups in the DNS; 10 are allowed."})},

@@ -130,14 +130,15 @@ func (f *finder) compareCAA(name, issuer string, records []dns.RR) {
 
 // checkLists looks whether the server's addresses are on blocklists (RFC 5782).
 func (f *finder) checkLists() {
-	for _, zone := range f.Lists {
+	for _, list := range f.Lists {
 		for _, a := range f.Site.Addresses {
-			f.checkList(zone, a)
+			f.checkList(list, a)
 		}
 	}
 }
 
-func (f *finder) checkList(zone string, a netip.Addr) {
+func (f *finder) checkList(list List, a netip.Addr) {
+	zone := list.Zone
 	reverse := strings.TrimSuffix(strings.TrimSuffix(reverseName(a), ".in-addr.arpa"), ".ip6.arpa")
 	name := reverse + "." + zone
 	answer, ok := f.look(name, dns.TypeA)
@@ -145,11 +146,13 @@ func (f *finder) checkList(zone string, a netip.Addr) {
 		return
 	}
 	found := addressesOf(answer.Records)
-	if len(found) == 0 {
+	failed := func(a netip.Addr) bool { return a.As4()[0] != 127 || a.As4()[1] == 255 }
+	counts := func(a netip.Addr) bool { return list.Counts == nil || list.Counts(a) }
+	if len(found) == 0 || !slices.ContainsFunc(found, failed) && !slices.ContainsFunc(found, counts) {
 		f.ok(a.String(), "%s is not on the list %s.", a, zone)
 		return
 	}
-	if b := found[0].As4(); b[0] != 127 || b[1] == 255 {
+	if failed(found[0]) {
 		f.bad(LevelNote, trouble{name: name, what: fmt.Sprintf("The list %s does not answer this resolver (%s).", zone, found[0]),
 			why: "Whether the address is listed is not known.", mend: "Ask by a resolver of your own; such lists turn public ones away."})
 		return

@@ -104,17 +104,30 @@ func (f *finder) checkSenders(domain, text string) {
 		})
 		return
 	}
+	var failed []netip.Addr
+	var first, why string
 	for _, a := range f.Site.Addresses {
 		result, reason, ok := f.judge(a, "postmaster@"+domain)
 		if !ok || result == "pass" {
 			continue
 		}
-		f.bad(LevelError, trouble{
-			name: domain, what: fmt.Sprintf("SPF does not let %s send for %s (%s).", a, domain, result),
-			why:  "Others mistrust or refuse what this server sends" + because(reason) + ".",
-			mend: "Add the address to the record.", records: f.spfRecord(domain, allowed(text, a)),
-		})
+		if failed = append(failed, a); first == "" {
+			first, why = result, reason
+		}
 	}
+	if len(failed) == 0 {
+		return
+	}
+	t := trouble{
+		name: domain, what: fmt.Sprintf("SPF does not let %s send for %s (%s).", joined(failed), domain, first),
+		why: "Others mistrust or refuse what this server sends" + because(why) + ".",
+	}
+	if want := f.want("spf", domain); len(want) > 0 && strings.EqualFold(want[0].Value, strings.TrimSpace(text)) {
+		t.mend = "The record itself is right: it goes by the MX record and the server's addresses, which have to be mended."
+	} else {
+		t.mend, t.records = "Add the server to the record.", f.spfRecord(domain, allowed(text, failed))
+	}
+	f.bad(LevelError, t)
 }
 
 // judge asks what SPF says of a sender. Sender "" is that of a report.
@@ -170,14 +183,17 @@ func (f *finder) spfRecord(domain, text string) []Record {
 	return []Record{f.Site.text("spf", domain, text, Required, "Who may send mail in the name of "+domain+".")}
 }
 
-// allowed is a record that lets an address send, too.
-func allowed(text string, a netip.Addr) string {
-	term := "ip4:"
-	if a.Is6() {
-		term = "ip6:"
-	}
+// allowed is a record that lets addresses send, too.
+func allowed(text string, addresses []netip.Addr) string {
 	words := strings.Fields(text)
-	return strings.Join(slices.Insert(words, 1, term+a.String()), " ")
+	for i, a := range addresses {
+		term := "ip4:"
+		if a.Is6() {
+			term = "ip6:"
+		}
+		words = slices.Insert(words, 1+i, term+a.String())
+	}
+	return strings.Join(words, " ")
 }
 
 // merged is one record with the terms of several, and the strictest end.

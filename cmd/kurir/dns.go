@@ -18,7 +18,7 @@ server runs and while it is stopped, and need no root; only for the DKIM keys th
 to reach the data, as the other commands do. docs/dns.md explains every record.`,
 		Example: `  kurir dns records example.org
   kurir dns check example.org`,
-	}, dnsRecords(e))
+	}, dnsRecords(e), dnsCheck(e))
 }
 
 // dnsFlags are what the configuration cannot know.

@@ -13,6 +13,8 @@ import (
 	"kurir/dnsutil"
 	"kurir/internal/admin"
 	"kurir/internal/config"
+	"kurir/internal/directory"
+	"kurir/internal/signing"
 	"kurir/internal/tlsconf"
 )
 
@@ -180,16 +182,22 @@ func (t *dnsTarget) findSmarthosts(cfg *config.Config) {
 // findDomain asks the data for the domain and its keys. Without them the rest is told.
 func (e *env) findDomain(ctx context.Context, t *dnsTarget) {
 	err := e.with(ctx, func(ctx context.Context, o admin.Operations) error {
-		domains, err := o.ListDomains(ctx)
-		if err != nil {
-			return err
+		keys, err := o.DKIMRecords(ctx, t.Domain)
+		switch {
+		case errors.Is(err, directory.ErrNoDomain):
+			t.note("kurir does not take mail for %s yet: kurir domain add %s. Its DKIM keys are made then.", t.Domain, t.Domain)
+			return nil
+		case err == nil && len(keys) == 0:
+			t.note("%s has no DKIM keys yet: the server makes them when it starts.", t.Domain)
 		}
-		if !slices.ContainsFunc(domains, func(d admin.Domain) bool { return d.Name == t.Domain }) {
-			t.note("kurir does not take mail for %s yet: kurir domain add %s", t.Domain, t.Domain)
+		for _, k := range keys {
+			if k.State != signing.Retired {
+				t.DKIM = append(t.DKIM, dnsutil.DKIMKey{Name: k.Name, Value: k.Value, Next: k.State == signing.Pending, Retired: k.State == signing.Retiring})
+			}
 		}
-		return nil
+		return err
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {
-		t.note("The data could not be asked, so the DKIM records are missing here: %v", err)
+		t.note("The data could not be asked, so nothing is said of DKIM keys: %v", err)
 	}
 }

@@ -32,6 +32,8 @@ type env struct {
 	// patience is how long a command waits for a server that has the data's lock but does
 	// not answer yet, or for another command that has the lock for a moment; zero means 5 seconds.
 	patience time.Duration
+	// pause is the first pause between two looks of dns check --watch; zero means 5 seconds.
+	pause time.Duration
 	// started is set once the command line was right and the command began.
 	started bool
 

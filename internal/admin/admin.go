@@ -52,6 +52,8 @@ type Operations interface {
 
 	// ListDKIM lists the DKIM keys of a domain, or of all with "", and asks the DNS for their records.
 	ListDKIM(ctx context.Context, domain string) ([]DKIMKey, error)
+	// DKIMRecords is ListDKIM of one domain without asking the DNS: what has to be published.
+	DKIMRecords(ctx context.Context, domain string) ([]DKIMKey, error)
 	// RotateDKIM makes new keys for a domain, which sign when the DNS shows their records.
 	RotateDKIM(ctx context.Context, r RotateDKIM) (RotatedDKIM, error)
 

@@ -47,6 +47,7 @@ func operations() map[string]handler {
 		"mailbox.list":    call(Operations.ListMailboxes),
 		"mailbox.fsck":    call(Operations.Fsck),
 		"dkim.list":       call(Operations.ListDKIM),
+		"dkim.records":    call(Operations.DKIMRecords),
 		"dkim.rotate":     call(Operations.RotateDKIM),
 		"queue.list":      call(Operations.ListQueue),
 		"queue.show":      call(Operations.ShowQueue),

@@ -78,6 +78,10 @@ func (r *recorder) Fsck(_ context.Context, q Fsck) (FsckReport, error) {
 func (r *recorder) ListDKIM(_ context.Context, q string) ([]DKIMKey, error) {
 	return []DKIMKey{{Domain: q, Selector: "k1", State: "retiring", Since: time.Unix(1e9, 0).UTC(), Ends: time.Unix(2e9, 0).UTC()}}, r.note("ListDKIM", q)
 }
+func (r *recorder) DKIMRecords(_ context.Context, q string) ([]DKIMKey, error) {
+	return []DKIMKey{{Domain: q, Value: "v=DKIM1"}}, r.note("DKIMRecords", q)
+}
+
 func (r *recorder) RotateDKIM(_ context.Context, q RotateDKIM) (RotatedDKIM, error) {
 	return RotatedDKIM{Keys: []DKIMKey{{Value: "v=DKIM1; p=<x>"}}, Made: true}, r.note("RotateDKIM", q)
 }
@@ -156,6 +160,7 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return o.ListMailboxes(ctx, "x@a.test") },
 		func(o Operations) (any, error) { return o.Fsck(ctx, Fsck{"x@a.test", true}) },
 		func(o Operations) (any, error) { return o.ListDKIM(ctx, "a.test") },
+		func(o Operations) (any, error) { return o.DKIMRecords(ctx, "a.test") },
 		func(o Operations) (any, error) { return o.RotateDKIM(ctx, RotateDKIM{"a.test", true}) },
 		func(o Operations) (any, error) {
 			return o.ListQueue(ctx, QueueFilter{IDs: []string{"a"}, Domain: "b.test", Held: true, MinAge: time.Hour, Limit: 7})
