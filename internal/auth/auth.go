@@ -89,6 +89,7 @@ type Authenticator struct {
 	key      []byte // of all HMACs; dies with the process
 	remember remembered
 	throttle *throttle
+	shared   func(netip.Addr) bool // nil: no address is everybody's
 
 	usedMu sync.Mutex
 	used   map[int64]time.Time // credential id to last use, not yet written
@@ -113,9 +114,9 @@ func New(o Options) *Authenticator {
 		key:      make([]byte, 32),
 		remember: remembered{ttl: o.Remember, entries: newLRU[int64, memory](maxRemembered)},
 		throttle: newThrottle(o.Limits),
+		shared:   o.Shared,
 		used:     map[int64]time.Time{},
 	}
-	a.throttle.shared = o.Shared
 	rand.Read(a.key) // never fails
 	salt, key := make([]byte, saltBytes), make([]byte, keyBytes)
 	rand.Read(salt)
@@ -132,7 +133,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (address s
 	if err != nil && !unknown(err) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	} else {
-		who := pair{client(at.Remote), acc.Address}
+		who := pair{a.client(at.Remote), acc.Address}
 		if who.account == "" {
 			// Not ours at all: only to count failures by, so cut to an address's length.
 			who.account = strings.ToLower(at.Username[:min(len(at.Username), 254)])
@@ -297,4 +298,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: slowed down after failures: %w", ErrUnavailable, context.Cause(ctx))
 	}
+}
+
+// client is what failures from an address count for: nobody if it stands for everybody.
+func (a *Authenticator) client(remote netip.Addr) netip.Addr {
+	if a.shared != nil && a.shared(remote) {
+		return netip.Addr{}
+	}
+	return client(remote)
 }

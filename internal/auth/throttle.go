@@ -77,7 +77,6 @@ type guess struct {
 // throttle counts. All in it is bounded by Limits.Entries.
 type throttle struct {
 	Limits
-	shared   func(netip.Addr) bool // of an address: it is everybody's; nil: none is
 	mu       sync.Mutex
 	clients  *lru[netip.Addr, bucket]
 	accounts *lru[string, bucket]
@@ -138,17 +137,12 @@ func (t *throttle) paused(who pair) error {
 	return err
 }
 
-// bucketOf is an address's, nil if it has none or is everybody's.
+// bucketOf is a client's, nil if there is none. The zero client is everybody.
 func (t *throttle) bucketOf(client netip.Addr) *bucket {
-	if t.isShared(client) {
+	if !client.IsValid() {
 		return nil
 	}
 	return t.clients.get(client)
-}
-
-// isShared tells whether an address stands for everybody.
-func (t *throttle) isShared(client netip.Addr) bool {
-	return !client.IsValid() || t.shared != nil && t.shared(client)
 }
 
 // judge reads one bucket; nil is an empty one.
@@ -211,7 +205,7 @@ func (t *throttle) fail(k *ticket) {
 		return // the same from two connections at once
 	}
 	*t.guesses.need(k.guess) = true
-	if !k.known && !t.isShared(k.who.client) {
+	if !k.known && k.who.client.IsValid() {
 		t.charge(t.clients.need(k.who.client), t.factor(k.who.client, now), now)
 	}
 }

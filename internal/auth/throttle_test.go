@@ -383,3 +383,27 @@ func TestLimitsAreSet(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// An address that stands for everybody is never refused for what somebody did there; the
+// accounts still are.
+func TestSharedAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gateway := netip.MustParseAddr("fd00::1")
+		b := newBench(Options{Shared: func(a netip.Addr) bool { return a == gateway }})
+		for i := range 100 {
+			if err := b.login(gateway, fmt.Sprint("name", i), "123456"); err != ErrInvalid {
+				t.Fatalf("number %d: %v", i+1, err)
+			}
+		}
+		start := time.Now()
+		if err := b.login(gateway, "anna", "right"); err != nil || time.Since(start) != 0 {
+			t.Errorf("after others' failures: %v, %v", err, time.Since(start))
+		}
+		if checked, _ := b.guess(gateway, "bert", 30); checked > 12 {
+			t.Errorf("%d passwords of one account were looked at", checked)
+		}
+		if err := b.login(netip.MustParseAddr("fd00::2"), "carl", "right"); err != nil {
+			t.Errorf("a neighbour: %v", err)
+		}
+	})
+}
