@@ -6,6 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/smtp"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,4 +127,54 @@ func TestJudgmentAtTheEnd(t *testing.T) {
 			t.Errorf("%d messages were delivered", n)
 		}
 	})
+}
+
+// Junk that could not be delivered at once is junk when the queue delivers it.
+func TestRealRetryOfJunk(t *testing.T) {
+	w := newWholeWith(t, func(s *Server) { s.Policy = echoPolicy{} }, Inbound)
+	broken := filepath.Join(w.data, "mail", "local.test", "bob", ".Junk", "new")
+	if err := os.Remove(broken); err != nil {
+		t.Fatal(err)
+	}
+	c, err := smtp.Dial(w.addr[Inbound])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := send(c, "", "Subject: junk\r\n\r\n", "alice@local.test", "bob@local.test"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.queue.Waiting(t.Context()); n.Local != 1 || err != nil {
+		t.Fatalf("%+v wait, %v", n, err)
+	}
+	if err := os.Mkdir(broken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.runQueue(t, func() bool { return len(w.mailbox(t, "bob@local.test", "Junk")) > 0 })
+	for _, a := range []string{"alice@local.test", "bob@local.test"} {
+		if in, junk := w.inbox(t, a), w.mailbox(t, a, "Junk"); len(in) != 0 || len(junk) != 1 {
+			t.Errorf("%s has %d messages in INBOX and %d in Junk", a, len(in), len(junk))
+		}
+	}
+}
+
+// A message longer than what waits in memory is judged, and its claims renamed, as any.
+func TestRealJudgment(t *testing.T) {
+	w := newWholeWith(t, func(s *Server) { s.Policy = echoPolicy{} }, Inbound)
+	c, err := smtp.Dial(w.addr[Inbound])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, lines := range []int{1, 200_000} {
+		head, body := "Subject: x\r\n", "To: y\r\n\r\n"+strings.Repeat("0123456789\r\n", lines)
+		if err := send(c, "", head+"X-Kurir-Reason: believe me\r\n"+body, "alice@local.test"); err != nil {
+			t.Fatal(err)
+		}
+		got := w.inbox(t, "alice@local.test")
+		last := got[len(got)-1]
+		if !strings.Contains(last, fmt.Sprintf("%d octets\r\nReceived: ", len(head+body)+28)) || !strings.HasSuffix(last, head+"X-Original-X-Kurir-Reason: believe me\r\n"+body) {
+			t.Errorf("%.600q", last)
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"kurir/internal/directory"
 	"kurir/internal/fsx"
 	"kurir/internal/listen"
+	"kurir/internal/policy"
 	"kurir/internal/queue"
 	"kurir/internal/sqldb"
 	"kurir/store"
@@ -38,7 +39,10 @@ type whole struct {
 	addr  map[Mode]string
 }
 
-func newWhole(t testing.TB, modes ...Mode) *whole {
+func newWhole(t testing.TB, modes ...Mode) *whole { return newWholeWith(t, func(*Server) {}, modes...) }
+
+// newWholeWith is newWhole with a server that is changed before it serves.
+func newWholeWith(t testing.TB, change func(*Server), modes ...Mode) *whole {
 	ctx, cancel := context.WithCancel(context.Background())
 	data := t.TempDir()
 	must := func(err error) {
@@ -65,12 +69,13 @@ func newWhole(t testing.TB, modes ...Mode) *whole {
 		must(w.store.CreateAccount(ctx, a))
 	}
 	w.queue, err = queue.Open(ctx, queue.Options{DB: db, FS: fsx.OS{}, Dir: filepath.Join(data, "queue"), Directory: w.dir,
-		Deliverer: queue.MailStore{Store: w.store}, Transport: &w.sent, Hostname: "mx.local.test",
+		Deliverer: queue.MailStore{Store: w.store, Junk: policy.IsJunk}, Transport: &w.sent, Hostname: "mx.local.test",
 		LocalFirst: 20 * time.Millisecond, Limits: queue.Limits{RecipientsDay: 4}, Log: log})
 	must(err)
 	w.srv = &Server{Hostname: "mx.local.test", Directory: w.dir, Store: MailStore{w.store}, Queue: MailQueue{w.queue},
 		Auth: auth.New(auth.Options{Directory: w.dir, Log: log}), TLS: testTLS(t), Log: log,
 		AllowPlaintext: func(a netip.Addr) bool { return false }}
+	change(w.srv)
 	done := make(chan error)
 	for _, m := range modes {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +96,13 @@ func newWhole(t testing.TB, modes ...Mode) *whole {
 }
 
 // inbox returns the messages of an account, as on the wire.
-func (w *whole) inbox(t testing.TB, address string) (msgs []string) {
+func (w *whole) inbox(t testing.TB, address string) []string {
+	t.Helper()
+	return w.mailbox(t, address, "INBOX")
+}
+
+// mailbox returns the messages of one mailbox of an account.
+func (w *whole) mailbox(t testing.TB, address, name string) (msgs []string) {
 	t.Helper()
 	ctx := context.Background()
 	a, err := w.store.Account(ctx, address)
@@ -99,7 +110,7 @@ func (w *whole) inbox(t testing.TB, address string) (msgs []string) {
 		t.Fatal(err)
 	}
 	defer a.Close()
-	m, err := a.Mailbox(ctx, "INBOX")
+	m, err := a.Mailbox(ctx, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,32 +266,6 @@ func (w *whole) runQueue(t *testing.T, isDone func() bool) {
 	}
 	cancel()
 	<-ended
-}
-
-func BenchmarkInbound(b *testing.B) {
-	w := newWhole(b, Inbound)
-	w.srv.MaxMessages = 1 << 30
-	text := []byte("Subject: x\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 110) + ".\r\n")
-	b.RunParallel(func(pb *testing.PB) {
-		c, err := net.Dial("tcp", w.addr[Inbound])
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		defer c.Close()
-		r := newReplies(c)
-		r.want(b, "220")
-		io.WriteString(c, "EHLO x\r\n")
-		r.want(b, "250")
-		for pb.Next() {
-			io.WriteString(c, "MAIL FROM:<who@remote.example>\r\nRCPT TO:<alice@local.test>\r\nDATA\r\n")
-			r.want(b, "250")
-			r.want(b, "250")
-			r.want(b, "354")
-			c.Write(text)
-			r.want(b, "250")
-		}
-	})
 }
 
 func asTextError(err error, to **textError) bool { return errors.As(err, to) }

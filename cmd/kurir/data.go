@@ -15,6 +15,7 @@ import (
 	"kurir/internal/forward"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
+	"kurir/internal/policy"
 	"kurir/internal/queue"
 	"kurir/internal/relay"
 	"kurir/internal/signing"
@@ -131,7 +132,8 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	q := o.queueOptions()
 	q.Sign = d.sign(o)
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
-	q.Deliverer, q.Directory, q.Transport = queue.MailStore{Store: d.store}, forward.Senders{Forwarder: d.forward}, d.relay
+	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk}, d.relay
+	q.Directory = forward.Senders{Forwarder: d.forward}
 	d.queue, err = queue.Open(ctx, q)
 	return err
 }

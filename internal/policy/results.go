@@ -1,13 +1,17 @@
 package policy
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/message"
 )
 
 // results are those of Authentication-Results (RFC 8601): of each check that was made.
@@ -77,6 +81,31 @@ func oldestPass(f facts) mailauth.Property {
 	return p
 }
 
+// reasonField is the field that says what became of a message, and why.
+const reasonField = "X-Kurir-Reason"
+
+// maxOwn bounds what of a message is looked at for the fields that this server put on top.
+const maxOwn = 128 << 10
+
+// IsJunk tells whether a message that was taken, with its fields on top, had the verdict
+// Junk. It looks no further than the Received field that was put in with them.
+func IsJunk(msg io.Reader) bool {
+	raw, err := message.ReadHeader(bufio.NewReader(msg), maxOwn)
+	if err != nil && !errors.Is(err, message.ErrHeaderTooLong) {
+		return false
+	}
+	for f := range message.Fields(raw) {
+		switch {
+		case strings.EqualFold(f.Name, "Received"):
+			return false
+		case strings.EqualFold(f.Name, reasonField):
+			_, value, _ := strings.Cut(string(f.Raw), ":")
+			return strings.HasPrefix(strings.TrimSpace(value), Junk.String()+":")
+		}
+	}
+	return false
+}
+
 // header writes the fields that come on top of a message that is taken.
 func header(v Verdict, a Arrival) []byte {
 	b := fmt.Appendf(nil, "Authentication-Results: %s\r\n", v.Results)
@@ -84,7 +113,7 @@ func header(v Verdict, a Arrival) []byte {
 	if len(a.Notes) > 0 {
 		text += "; noticed before: " + plain(strings.Join(a.Notes, "; "))
 	}
-	return appendFolded(b, "X-Kurir-Reason: "+text)
+	return appendFolded(b, reasonField+": "+text)
 }
 
 // maxLine is where a field is folded (RFC 5322 section 2.1.1).

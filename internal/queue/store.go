@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"kurir/store"
 )
 
 // MailStore is the Deliverer that puts messages into the store.
-type MailStore struct{ *store.Store }
+type MailStore struct {
+	*store.Store
+	// Junk tells of a message whether it is for the mailbox for junk; nil: none is.
+	Junk func(io.Reader) bool
+}
 
 // DeliverFile delivers the message at path, on the store's file system.
 func (s MailStore) DeliverFile(ctx context.Context, path, address string) error {
@@ -18,7 +23,11 @@ func (s MailStore) DeliverFile(ctx context.Context, path, address string) error 
 		return err
 	}
 	defer m.Close()
-	failed, err := s.Deliver(ctx, m, []store.Target{{Address: address}})
+	junk, err := s.isJunk(m)
+	if err != nil {
+		return err
+	}
+	failed, err := s.Deliver(ctx, m, []store.Target{{Address: address, Junk: junk}})
 	if err == nil && len(failed) > 0 {
 		err = failed[0].Err
 	}
@@ -26,4 +35,17 @@ func (s MailStore) DeliverFile(ctx context.Context, path, address string) error 
 		return fmt.Errorf("%w: %w", ErrNoRecipient, err)
 	}
 	return err
+}
+
+// isJunk looks into a message for what was decided when it came.
+func (s MailStore) isJunk(m *store.Staged) (bool, error) {
+	if s.Junk == nil {
+		return false, nil
+	}
+	r, err := m.Reader()
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
+	return s.Junk(r), nil
 }
