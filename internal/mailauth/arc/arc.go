@@ -10,6 +10,7 @@ package arc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/sig"
 	"kurir/internal/message"
 )
 
@@ -25,7 +27,6 @@ const (
 	maxHeader = 512 << 10        // what of a header is held
 	maxKeys   = 60               // key records that one chain may ask for
 	maxTime   = 20 * time.Second // for all of them
-	maxRecord = 8 << 10          // octets of a key record; RSA with 4096 bits takes some 750
 )
 
 // TXTResolver looks TXT records up as *net.Resolver does: its errors are *net.DNSError, and
@@ -75,7 +76,7 @@ func Verify(ctx context.Context, r TXTResolver, msg io.Reader) (Chain, error) {
 	if len(sets) == 0 {
 		return Chain{Result: mailauth.None}, nil
 	}
-	bodies := bodyHashes{}
+	bodies := bodies{}
 	for i := range sets {
 		bodies.want(sets[i].ams.body)
 	}
@@ -84,7 +85,7 @@ func Verify(ctx context.Context, r TXTResolver, msg io.Reader) (Chain, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
-	v := &verifier{ctx: ctx, keys: keyring{resolver: r}, fields: index(raw), bodies: bodies, sets: sets}
+	v := &verifier{ctx: ctx, keys: keyring{resolver: r}, header: sig.NewHeader(raw), bodies: bodies, sets: sets}
 	return v.chain(), nil
 }
 
@@ -92,8 +93,8 @@ func Verify(ctx context.Context, r TXTResolver, msg io.Reader) (Chain, error) {
 type verifier struct {
 	ctx    context.Context
 	keys   keyring
-	fields fieldIndex
-	bodies bodyHashes
+	header *sig.Header
+	bodies bodies
 	sets   []arcSet
 }
 
@@ -124,11 +125,11 @@ func (v *verifier) chain() Chain {
 func (v *verifier) message(i int) error {
 	s := &v.sets[i].ams
 	err := s.sound()
-	if err == nil && !v.bodies.equal(s.body, s.bodyHash) {
+	if err == nil && !bytes.Equal(v.bodies[s.body].sum, s.bodyHash) {
 		err = errors.New("the body is not as it was when it was signed")
 	}
 	if err == nil {
-		err = v.keys.verify(v.ctx, &s.signature, v.fields.messageDigest(s), "the header is not as it was when it was signed")
+		err = v.keys.verify(v.ctx, &s.signature, messageDigest(v.header, s), "the header is not as it was when it was signed")
 	}
 	return about(err, "ARC-Message-Signature", &s.signature)
 }

@@ -1,7 +1,6 @@
 package arc
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/sig"
 	"kurir/internal/message"
 )
 
@@ -36,12 +36,12 @@ func forge(t testing.TB, s *Sealer, msg string, all ...heads) string {
 		}
 		set := arcSet{aar: []byte("ARC-Authentication-Results: " + h.aar + "\r\n")}
 		_, body, _ := strings.Cut(msg, "\r\n\r\n")
-		tags, _ := parseTags(h.ams)
-		m := messageSignature{headers: list(strings.ToLower(tags["h"]))}
-		m.header, m.body, _ = parseCanon(tags["c"])
+		tags, _ := sig.ParseTags(h.ams)
+		m := messageSignature{headers: tags.List("h")}
+		m.header, m.body, _ = sig.ParseCanon(tags["c"])
 		hash := base64.StdEncoding.EncodeToString(hashOf(m.body, body))
 		m.raw = []byte("ARC-Message-Signature: " + strings.Replace(h.ams, "$", hash, 1) + "; b=\r\n")
-		set.ams.raw = forgeSign(t, s, m.raw, index([]byte(string(set.aar)+msg)).messageDigest(&m))
+		set.ams.raw = forgeSign(t, s, m.raw, messageDigest(sig.NewHeader([]byte(string(set.aar)+msg)), &m))
 		set.as.raw = []byte("ARC-Seal: " + h.as + "; b=\r\n")
 		sets = append(sets, set)
 		sets[n].as.raw = forgeSign(t, s, set.as.raw, sealDigest(sets))
@@ -69,11 +69,10 @@ func fieldsOf(msg string, n int) (fields []string, rest string) {
 	return fields, strings.TrimPrefix(msg, strings.Join(fields, ""))
 }
 
-func hashOf(c canon, body string) []byte {
-	h := bodyHash{hash: sha256.New(), relaxed: c == relaxed}
-	h.write([]byte(body))
-	h.end()
-	return h.sum
+func hashOf(c sig.Canon, body string) []byte {
+	b := sig.NewBody(c)
+	b.Write([]byte(body))
+	return b.Sum()
 }
 
 // tagCase is a set whose tags differ from those of an honest server.
@@ -126,14 +125,12 @@ func TestMessageSignatureTags(t *testing.T) {
 		{"instance in words", "i=1", "i=one", `instance is "one"`, 0},
 		{"instance of another set", "i=1", "i=2", "ARC set i=1 is not whole", 0},
 		{"instance in a capital", "i=1", "I=1", "it has no instance", 0},
-		{"a tag twice", "a=rsa", "d=example.net; a=rsa", "d= stands there twice", 0},
-		{"a tag of nothing", "a=rsa", "; a=rsa", `"" is no tag`, 0},
+		{"a tag twice", "a=rsa", "d=example.net; a=rsa", "d= is there twice", 0},
 		{"a tag without a value", "a=rsa", "zz; a=rsa", `"zz" is no tag`, 0},
 		{"a tag that begins with a digit", "a=rsa", "1z=1; a=rsa", `"1z=1" is no tag`, 0},
-		{"a control in a value", "a=rsa", "zz=a\x01; a=rsa", "holds what no value may", 0},
 		{"SHA-1", "rsa-sha256", "rsa-sha1", "a=rsa-sha1 is no algorithm", 0},
 		{"no algorithm", "a=rsa-sha256; ", "", "a= is no algorithm", 0},
-		{"algorithm of another key", "a=rsa-sha256", "a=ed25519-sha256", "its key is one of RSA", 1},
+		{"algorithm of another key", "a=rsa-sha256", "a=ed25519-sha256", "the key is one for rsa, the signature says ed25519", 1},
 		{"a canonicalization that there is not", "relaxed/relaxed", "relaxed/none", "c= names", 0},
 		{"half a canonicalization", "relaxed/relaxed", "relaxed/", "c= names", 0},
 		{"no domain", " d=example.net;", "", "d= is no domain", 0},
@@ -149,7 +146,7 @@ func TestMessageSignatureTags(t *testing.T) {
 		{"no hash", "; bh=$", "", "bh= is no SHA-256 hash", 0},
 		{"a hash that is short", "bh=$", "bh=AAAA", "bh= is no SHA-256 hash", 0},
 		{"another hash", "bh=$", "bh=" + strings.Repeat("A", 43) + "=", "the body is not as it was", 0},
-		{"no key there", "s=r", "s=q", "there is no key at q._domainkey.example.net", 1},
+		{"no key there", "s=r", "s=q", "q._domainkey.example.net: there is no key record", 1},
 	} {
 		c.run(t, "i=1; "+honestAMS, func(tags string) heads { return heads{ams: tags} })
 	}
@@ -172,7 +169,7 @@ func TestSealTags(t *testing.T) {
 		{"instance missing", "i=1; ", "", "it has no instance", 0},
 		{"SHA-1", "rsa-sha256", "rsa-sha1", "a=rsa-sha1 is no algorithm", 0},
 		{"no domain", "d=example.net", "d=", "d= is no domain", 0},
-		{"another selector has no key", "s=r", "s=q", "there is no key at q._domainkey.example.net", 2},
+		{"another selector has no key", "s=r", "s=q", "q._domainkey.example.net: there is no key record", 2},
 	} {
 		c.run(t, "i=1; a=rsa-sha256; d=example.net; s=r; cv=none", func(tags string) heads { return heads{as: tags} })
 	}

@@ -2,8 +2,6 @@ package arc
 
 import (
 	"crypto/ed25519"
-	"slices"
-	"strings"
 	"testing"
 
 	"kurir/internal/mailauth"
@@ -63,31 +61,4 @@ func suiteSealer() *Sealer {
 // that is put above it.
 func startsField(msg string) bool {
 	return msg == "" || msg[0] != ' ' && msg[0] != '\t'
-}
-
-// FuzzTags: what is read as a tag list is read the same from what it says.
-func FuzzTags(f *testing.F) {
-	for _, seed := range []string{"a=b", "a=b;", " a = b c ; d\r\n=\r\n e;", "a=;b=", "a", "1=2", "a=b;a=c", "v=DKIM1; p=" + strings.Repeat("A", 100), "a=\xff", "ä=1", "a=ä"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		tags, err := parseTags(text)
-		if err != nil {
-			return
-		}
-		var specs []string
-		for name, value := range tags {
-			specs = append(specs, name+"="+value)
-		}
-		slices.Sort(specs)
-		again, err := parseTags(strings.Join(specs, "; "))
-		if err != nil || len(again) != len(tags) {
-			t.Fatalf("%q: %v, then %v %v", text, tags, again, err)
-		}
-		for name, value := range tags {
-			if again[name] != value {
-				t.Fatalf("%s: %q, then %q", name, value, again[name])
-			}
-		}
-	})
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/sig"
 	"kurir/internal/message"
 )
 
@@ -75,8 +76,8 @@ func (s *Sealer) Seal(msg io.Reader, chain Chain, results string) (header []byte
 	if err != nil || cv == "" {
 		return nil, err
 	}
-	bodies := bodyHashes{}
-	bodies.want(relaxed)
+	bodies := bodies{}
+	bodies.want(sig.Relaxed)
 	if err := bodies.read(br); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (s *Sealer) Seal(msg io.Reader, chain Chain, results string) (header []byte
 		return nil, nil
 	}
 	set := arcSet{aar: fmt.Appendf(nil, "ARC-Authentication-Results: i=%d; %s\r\n", i, results)}
-	if set.ams.raw, err = s.signMessage(i, index(raw), bodies.by[relaxed].sum); err != nil {
+	if set.ams.raw, err = s.signMessage(i, sig.NewHeader(raw), bodies[sig.Relaxed].sum); err != nil {
 		return nil, err
 	}
 	if set.as.raw, err = s.sign(i, append(sets, set), cv); err != nil {
@@ -119,8 +120,8 @@ func before(raw []byte, chain Chain) (sets []arcSet, cv string, err error) {
 
 // hasFailed reports whether any seal says cv=fail, however broken the chain is.
 func hasFailed(raw []byte) bool {
-	for _, f := range index(raw)[nameSeal] {
-		if tags, err := parseTags(value(f)); err == nil && lower(tags["cv"]) == "fail" {
+	for _, f := range sig.NewHeader(raw).Named(nameSeal) {
+		if tags, err := sig.ParseTags(value(f.Raw)); err == nil && strings.EqualFold(tags["cv"], "fail") {
 			return true
 		}
 	}
@@ -131,7 +132,7 @@ func hasFailed(raw []byte) bool {
 func nextInstance(raw []byte) int {
 	highest := 0
 	for f := range message.Fields(raw) {
-		switch lower(f.Name) {
+		switch strings.ToLower(f.Name) {
 		case nameResults, nameMessage, nameSeal:
 			if i, err := instance(f); err == nil {
 				highest = max(highest, i)
@@ -152,27 +153,27 @@ func checkResults(results string) (string, error) {
 }
 
 // signMessage makes the ARC-Message-Signature.
-func (s *Sealer) signMessage(i int, fields fieldIndex, bodyHash []byte) ([]byte, error) {
-	m := messageSignature{header: relaxed, body: relaxed, headers: headersToSign(fields)}
+func (s *Sealer) signMessage(i int, header *sig.Header, bodyHash []byte) ([]byte, error) {
+	m := messageSignature{header: sig.Relaxed, body: sig.Relaxed, headers: headersToSign(header)}
 	head, err := s.head("ARC-Message-Signature", i)
 	if err != nil {
 		return nil, err
 	}
 	m.raw = fmt.Appendf(nil, "%s\r\n\tc=relaxed/relaxed;\r\n\th=%s;\r\n\tbh=%s;\r\n\tb=\r\n", head,
 		fold(strings.Join(m.headers, ":"), ":"), base64.StdEncoding.EncodeToString(bodyHash))
-	return s.finish(m.raw, fields.messageDigest(&m))
+	return s.finish(m.raw, messageDigest(header, &m))
 }
 
 // headersToSign is h= for a header.
-func headersToSign(fields fieldIndex) []string {
+func headersToSign(header *sig.Header) []string {
 	var h []string
 	for _, name := range oversigned {
-		for range min(len(fields[name])+1, maxSigned) {
+		for range min(len(header.Named(name))+1, maxSigned) {
 			h = append(h, name)
 		}
 	}
 	for _, name := range signed {
-		for range min(len(fields[name]), maxSigned) {
+		for range min(len(header.Named(name)), maxSigned) {
 			h = append(h, name)
 		}
 	}
@@ -214,12 +215,12 @@ func (s *Sealer) finish(raw, digest []byte) ([]byte, error) {
 	if _, ok := s.Key.Public().(ed25519.PublicKey); ok {
 		opts = crypto.Hash(0) // RFC 8463 section 3: the hash is the message
 	}
-	sig, err := s.Key.Sign(rand.Reader, digest, opts)
+	signed, err := s.Key.Sign(rand.Reader, digest, opts)
 	if err != nil {
 		return nil, err
 	}
 	raw = bytes.TrimSuffix(raw, []byte("\r\n"))
-	return fmt.Appendf(raw, "%s\r\n", fold(base64.StdEncoding.EncodeToString(sig), "")), nil
+	return fmt.Appendf(raw, "%s\r\n", fold(base64.StdEncoding.EncodeToString(signed), "")), nil
 }
 
 // fold breaks s into lines of some 70 octets, behind sep where there is one.

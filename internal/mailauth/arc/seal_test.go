@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/sig"
 )
 
 const plain = "Received: from a by b; Thu, 14 Jan 2015 15:01:30 -0800\n" +
@@ -161,11 +162,11 @@ func TestSealFailed(t *testing.T) {
 // parseOne reads the three fields that Seal made, whatever their instance.
 func parseOne(t *testing.T, header string) arcSet {
 	t.Helper()
-	x := index([]byte(header))
-	if len(x[nameResults]) != 1 || len(x[nameMessage]) != 1 || len(x[nameSeal]) != 1 {
+	h := sig.NewHeader([]byte(header))
+	if len(h.Named(nameResults)) != 1 || len(h.Named(nameMessage)) != 1 || len(h.Named(nameSeal)) != 1 {
 		t.Fatalf("%q", header)
 	}
-	return parseSet(x[nameResults][0], x[nameMessage][0], x[nameSeal][0])
+	return parseSet(h.Named(nameResults)[0].Raw, h.Named(nameMessage)[0].Raw, h.Named(nameSeal)[0].Raw)
 }
 
 // A chain whose form is broken gets the instance behind the highest that it claims.

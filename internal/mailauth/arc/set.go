@@ -2,13 +2,13 @@ package arc
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"kurir/internal/mailauth/sig"
 	"kurir/internal/message"
 )
 
@@ -41,7 +41,7 @@ type signature struct {
 // messageSignature is an ARC-Message-Signature (RFC 8617 section 4.1.2).
 type messageSignature struct {
 	signature
-	header, body canon
+	header, body sig.Canon
 	headers      []string // of h=, in lower case
 	bodyHash     []byte
 }
@@ -59,7 +59,7 @@ func collect(raw []byte) ([]arcSet, error) {
 	n, found := 0, 0
 	for f := range message.Fields(raw) {
 		var kind *[maxSets + 1][]byte
-		switch lower(f.Name) {
+		switch strings.ToLower(f.Name) {
 		case nameResults:
 			kind = &results
 		case nameMessage:
@@ -94,7 +94,7 @@ func collect(raw []byte) ([]arcSet, error) {
 // status tries what the seals say of the chain before them.
 func status(sets []arcSet) error {
 	if n := len(sets); n > 0 && sets[n-1].as.cv == "fail" {
-		return fmt.Errorf("%s (i=%d) found that the chain had failed before", short(sets[n-1].as.domain), n)
+		return fmt.Errorf("%s (i=%d) found that the chain had failed before", sig.Shown(sets[n-1].as.domain), n)
 	}
 	for i := range sets {
 		if err := sets[i].as.bad; err != nil {
@@ -105,7 +105,7 @@ func status(sets []arcSet) error {
 			want = "none"
 		}
 		if cv := sets[i].as.cv; cv != want {
-			return fmt.Errorf("ARC-Seal i=%d says cv=%s where only %s can be", i+1, short(cv), want)
+			return fmt.Errorf("ARC-Seal i=%d says cv=%s where only %s can be", i+1, sig.Shown(cv), want)
 		}
 	}
 	return nil
@@ -116,8 +116,8 @@ func status(sets []arcSet) error {
 func instance(f message.Field) (int, error) {
 	value := value(f.Raw)
 	text, _, ok := cutInstance(value)
-	if lower(f.Name) != nameResults {
-		tags, err := parseTags(value)
+	if strings.ToLower(f.Name) != nameResults {
+		tags, err := sig.ParseTags(value)
 		if err != nil {
 			return 0, err
 		}
@@ -128,7 +128,7 @@ func instance(f message.Field) (int, error) {
 	}
 	i, err := strconv.Atoi(text)
 	if err != nil || i < 1 || i > maxSets || len(text) > 2 || text[0] == '+' {
-		return 0, fmt.Errorf("its instance is %q, not 1 to %d", short(text), maxSets)
+		return 0, fmt.Errorf("its instance is %q, not 1 to %d", sig.Shown(text), maxSets)
 	}
 	return i, nil
 }
@@ -178,24 +178,24 @@ func parseSet(aar, ams, as []byte) arcSet {
 }
 
 // parse reads the tags that both kinds have.
-func (s *signature) parse() (tagList, error) {
-	tags, err := parseTags(value(s.raw))
+func (s *signature) parse() (sig.Tags, error) {
+	tags, err := sig.ParseTags(value(s.raw))
 	if err != nil {
 		return nil, err
 	}
 	s.instance, _ = strconv.Atoi(tags["i"])
 	s.algorithm = tags["a"]
-	s.domain, s.selector = lower(tags["d"]), lower(tags["s"])
-	s.cv = lower(tags["cv"])
+	s.domain, s.selector = strings.ToLower(tags["d"]), strings.ToLower(tags["s"])
+	s.cv = strings.ToLower(tags["cv"])
 	switch {
 	case s.algorithm != "rsa-sha256" && s.algorithm != "ed25519-sha256":
-		return tags, fmt.Errorf("a=%s is no algorithm that is accepted", short(s.algorithm))
+		return tags, fmt.Errorf("a=%s is no algorithm that is accepted", sig.Shown(s.algorithm))
 	case !isDomain(s.domain) || !strings.Contains(s.domain, "."):
-		return tags, fmt.Errorf("d=%s is no domain", short(s.domain))
+		return tags, fmt.Errorf("d=%s is no domain", sig.Shown(s.domain))
 	case !isDomain(s.selector):
-		return tags, fmt.Errorf("s=%s is no selector", short(s.selector))
+		return tags, fmt.Errorf("s=%s is no selector", sig.Shown(s.selector))
 	}
-	if s.sig, err = base64.StdEncoding.DecodeString(noSpace(tags["b"])); err != nil || len(s.sig) == 0 {
+	if s.sig, err = sig.Base64(tags["b"]); err != nil || len(s.sig) == 0 {
 		return tags, errors.New("b= is no signature")
 	}
 	return tags, nil
@@ -225,12 +225,15 @@ func (s *messageSignature) parse() error {
 	if err != nil {
 		return err
 	}
-	if s.header, s.body, err = parseCanon(tags["c"]); err != nil {
-		return err
+	var ok bool
+	if s.header, s.body, ok = sig.ParseCanon(tags["c"]); !ok {
+		return errors.New("c= names a canonical form that there is not")
 	}
-	s.headers = list(lower(tags["h"]))
+	for _, name := range tags.List("h") {
+		s.headers = append(s.headers, strings.ToLower(name))
+	}
 	switch {
-	case slices.Contains(s.headers, ""):
+	case len(s.headers) == 0 || slices.Contains(s.headers, ""):
 		return errors.New("h= does not list header fields")
 	case slices.Contains(s.headers, nameSeal):
 		return errors.New("h= lists ARC-Seal, as it must not")
@@ -243,7 +246,7 @@ func (s *messageSignature) parse() error {
 	if t, has := tags["t"]; has && !isNumber(t) {
 		return errors.New("t= is no time")
 	}
-	s.bodyHash, err = base64.StdEncoding.DecodeString(noSpace(tags["bh"]))
+	s.bodyHash, err = sig.Base64(tags["bh"])
 	if err != nil || len(s.bodyHash) != sha256.Size {
 		return errors.New("bh= is no SHA-256 hash")
 	}

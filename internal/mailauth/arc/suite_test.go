@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"kurir/internal/mailauth"
+	"kurir/internal/mailauth/sig"
 )
 
 // suiteKey is the record at dummy._domainkey.example.org of the suite.
@@ -164,15 +165,15 @@ func TestEd25519Vector(t *testing.T) {
 		"Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n" +
 		"Message-ID: <20030712040037.46341.5F8J@football.example.com>\n\n"
 	const body = "Hi.\n\nWe lost the game.  Are you hungry yet?\n\nJoe.\n"
-	fields := index([]byte(crlf(text)))
-	m := messageSignature{signature: signature{raw: fields["dkim-signature"][0]}}
+	header := sig.NewHeader([]byte(crlf(text)))
+	m := messageSignature{signature: signature{raw: header.Named("dkim-signature")[0].Raw}}
 	if err := m.parse(); err != nil || !bytes.Equal(hashOf(m.body, crlf(body)), m.bodyHash) {
 		t.Fatalf("%v, %+v", err, m)
 	}
 	k := keyring{resolver: &records{texts: map[string][]string{
 		"brisbane._domainkey.football.example.com": {"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="},
 	}}}
-	if err := k.verify(t.Context(), &m.signature, fields.messageDigest(&m), "changed"); err != nil {
+	if err := k.verify(t.Context(), &m.signature, messageDigest(header, &m), "changed"); err != nil {
 		t.Error(err)
 	}
 }

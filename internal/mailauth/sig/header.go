@@ -40,7 +40,7 @@ type Header struct {
 func NewHeader(raw []byte) *Header {
 	h := &Header{fields: map[string][]message.Field{}}
 	for f := range message.Fields(raw) {
-		key := strings.ToLower(f.Name)
+		key := lower(f.Name)
 		h.fields[key] = append(h.fields[key], f)
 	}
 	return h
@@ -48,7 +48,7 @@ func NewHeader(raw []byte) *Header {
 
 // Named are the fields of a name, in any case, from top to bottom. They are not to be
 // changed.
-func (h *Header) Named(name string) []message.Field { return h.fields[strings.ToLower(name)] }
+func (h *Header) Named(name string) []message.Field { return h.fields[lower(name)] }
 
 // Write writes the canonical form of the fields that names pick, from the bottom to the
 // top where one is named several times (RFC 6376 section 5.4.2). A name too many picks
@@ -58,7 +58,7 @@ func (h *Header) Write(w io.Writer, c Canon, names []string, self []byte) {
 	next := make(map[string]int, len(names)) // one more than the index of the field to pick
 	var b []byte
 	for _, name := range names {
-		key := strings.ToLower(name)
+		key := lower(name)
 		all := h.fields[key]
 		n, begun := next[key]
 		if !begun {
@@ -79,12 +79,12 @@ func (h *Header) Write(w io.Writer, c Canon, names []string, self []byte) {
 
 // Field appends the canonical form of a raw field, without the line end behind it.
 func (c Canon) Field(b, raw []byte) []byte {
-	raw = bytes.TrimRight(raw, "\r\n")
+	raw = bytes.TrimSuffix(bytes.TrimSuffix(raw, []byte{'\n'}), []byte{'\r'})
 	if c == Simple {
 		return appendLines(b, raw)
 	}
 	name, value, _ := bytes.Cut(raw, []byte{':'})
-	b = append(b, bytes.ToLower(bytes.TrimRight(name, " \t"))...)
+	b = append(b, lower(string(bytes.TrimRight(name, " \t")))...)
 	b = append(b, ':')
 	gap, empty := false, true
 	for i := 0; i < len(value); i++ {
@@ -101,6 +101,23 @@ func (c Canon) Field(b, raw []byte) []byte {
 		}
 	}
 	return b
+}
+
+// lower is a name with A to Z in lower case and all else as it was: no letter of another
+// script becomes one of a name.
+func lower(name string) string {
+	for i := 0; i < len(name); i++ {
+		if 'A' <= name[i] && name[i] <= 'Z' {
+			b := []byte(name)
+			for ; i < len(b); i++ {
+				if 'A' <= b[i] && b[i] <= 'Z' {
+					b[i] += 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return name
 }
 
 // appendLines appends raw with CRLF for each of its line ends.

@@ -69,6 +69,8 @@ func TestField(t *testing.T) {
 		{"D: a\rb", "D: a\rb", "d:a\rb"},
 		{"E:\xff\xfe  \x00", "E:\xff\xfe  \x00", "e:\xff\xfe \x00"},
 		{"F", "F", "f:"},
+		{"G: a\r\r\n", "G: a\r", "g:a\r"},
+		{"D\u212aIM: x\n", "D\u212aIM: x", "d\u212aim:x"}, // the sign of kelvin, whose lower case is a k
 	} {
 		if got := string(Simple.Field(nil, []byte(c.raw))); got != c.simple {
 			t.Errorf("simple %q: %q, want %q", c.raw, got, c.simple)
