@@ -103,7 +103,7 @@ func TestTrust(t *testing.T) {
 	}{
 		{subject: "bydkim", from: "reject.test", signed: true, code: 250, box: "INBOX", header: []string{"dkim=pass header.d=reject.test", "dmarc=pass header.from=reject.test", "X-Kurir-Reason: accept: it comes from reject.test: DKIM signature of reject.test"}},
 		{subject: "byspf", client: "203.0.113.5", from: "reject.test", code: 250, box: "INBOX", header: []string{"spf=pass smtp.mailfrom=bob@reject.test", "dmarc=pass", "iprev=pass policy.iprev=203.0.113.5"}},
-		{subject: "unproven", from: "reject.test", code: 550, reply: "5.7.26 reject.test asks to refuse"},
+		{subject: "unproven", from: "reject.test", code: 250, box: "Junk", header: []string{"X-Kurir-Reason: junk: reject.test asks to refuse", "SPF was not checked"}},
 		{subject: "spffails", client: "203.0.113.66", from: "reject.test", code: 550, reply: "5.7.26 reject.test asks to refuse"},
 		{subject: "suspect", from: "quarantine.test", code: 250, box: "Junk", header: []string{"dmarc=fail", "X-Kurir-Reason: junk: quarantine.test asks"}},
 		{subject: "notsuspect", from: "quarantine.test", signed: true, code: 250, box: "INBOX"},
@@ -142,7 +142,7 @@ func TestTrust(t *testing.T) {
 	}
 	defer r.Body.Close()
 	metrics, err := io.ReadAll(r.Body)
-	for _, want := range []string{`kurir_messages_judged_total{verdict="accept"} 4`, `kurir_messages_judged_total{verdict="junk"} 2`, `kurir_messages_judged_total{verdict="refuse"} 2`, `kurir_messages_judged_total{verdict="later"} 1`} {
+	for _, want := range []string{`kurir_messages_judged_total{verdict="accept"} 4`, `kurir_messages_judged_total{verdict="junk"} 3`, `kurir_messages_judged_total{verdict="refuse"} 1`, `kurir_messages_judged_total{verdict="later"} 1`} {
 		if err != nil || !strings.Contains(string(metrics), want) {
 			t.Errorf("no %s in the metrics, %v", want, err)
 		}
@@ -158,7 +158,7 @@ func TestTrustMark(t *testing.T) {
 			t.Errorf("%s: %d %s", from, code, reply)
 		}
 	}
-	if got := string(m.find(alice, "reject.test").body); !strings.Contains(got, "X-Kurir-Reason: accept: it would have been refused: reject.test asks") {
+	if got := string(m.find(alice, "reject.test").body); !strings.Contains(got, "X-Kurir-Reason: accept: it would have gone to Junk: reject.test asks") {
 		t.Error(got)
 	}
 	if got := string(m.find(alice, "local.test").body); strings.Contains(got, "would have") {

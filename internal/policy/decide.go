@@ -108,6 +108,10 @@ func byDMARC(r Rules, f facts, vouched string) Verdict {
 		return Verdict{Decision: Later, Status: "4.4.3", Reason: fmt.Sprintf(
 			"cannot find out now whether this comes from %s, which asks to refuse what does not, try again later: %s", f.from, whyNot(f))}
 	}
+	if f.spf.Result == "" { // it might have passed, and the fault is ours
+		return Verdict{Decision: Junk, Reason: fmt.Sprintf(
+			"%s asks to refuse what does not prove to come from it (DMARC p=reject), which cannot be told for sure here: %s", f.from, whyNot(f))}
+	}
 	return Verdict{Decision: Refuse, Status: "5.7.26", Reason: fmt.Sprintf(
 		"%s asks to refuse what does not prove to come from it (DMARC p=reject), and its administrator can have your server listed in SPF or sign with DKIM: %s", f.from, whyNot(f))}
 }

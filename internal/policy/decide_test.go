@@ -119,7 +119,8 @@ func TestDecide(t *testing.T) {
 		{"the gate's junk", Rules{}, Arrival{Junk: true, Notes: []string{"listed by bl.example"}}, proven(), Junk, "listed by bl.example"},
 		{"the gate's junk is refused first", Rules{}, Arrival{Junk: true}, failed("reject"), Refuse, ""},
 		{"unread", Rules{}, Arrival{Trusted: true}, facts{err: errors.New("disk on fire at /var/lib")}, Later, "local error"},
-		{"nobody's address", Rules{}, Arrival{}, with(failed("reject"), func(f *facts) { f.spf = mailauth.SPF{} }), Refuse, "SPF was not checked"},
+		{"nobody's address", Rules{}, Arrival{}, with(failed("reject"), func(f *facts) { f.spf = mailauth.SPF{} }), Junk, "SPF was not checked"},
+		{"nobody's address, DNS down", Rules{}, Arrival{}, with(failed("reject"), func(f *facts) { f.spf = mailauth.SPF{}; f.dmarc.Result = mailauth.TempError }), Later, ""},
 	} {
 		v := decide(c.rules, c.a, c.f)
 		if v.Decision != c.want || !strings.Contains(v.Reason, c.words) || v.Reason == "" {

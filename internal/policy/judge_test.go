@@ -145,7 +145,7 @@ func TestJudgeNobodysAddress(t *testing.T) {
 	a.IP = netip.Addr{}
 	d := world()
 	v := judge(t, testPolicy(d), a, text("bob@example.org"))
-	if v.Decision != Refuse || strings.Contains(v.Results, "spf=") || strings.Contains(v.Results, "iprev=") {
+	if v.Decision != Junk || strings.Contains(v.Results, "spf=") || strings.Contains(v.Results, "iprev=") {
 		t.Errorf("%s\n%s", v.Decision, v.Header)
 	}
 	if d.asked["example.org"] > 0 || d.asked["mx.example.org"] > 0 {

@@ -45,7 +45,7 @@ func whyNot(f facts) string {
 	var why []string
 	switch s := f.spf; s.Result {
 	case "":
-		why = append(why, "SPF was not checked, for the client's address stands for many")
+		why = append(why, "SPF was not checked, for the client's address stands for everybody")
 	case mailauth.None:
 		why = append(why, fmt.Sprintf("%s has no SPF", orElse(s.Domain, "the sender")))
 	case mailauth.Pass:
