@@ -16,7 +16,7 @@ func TestDKIMAgainstAnother(t *testing.T) {
 	good := 0
 	for _, canon := range []string{"simple/simple", "relaxed/relaxed", "simple/relaxed", "relaxed/simple"} {
 		text := signed(t, "ed25519", canon, letterHeader+"a line \r\n\r\n another\tone\r\n\r\n")
-		for range 3000 {
+		for range 1000 {
 			changed := mutated(random, text)
 			ours, err := VerifyDKIM(t.Context(), z, strings.NewReader(changed))
 			if err != nil {
@@ -31,7 +31,7 @@ func TestDKIMAgainstAnother(t *testing.T) {
 			}
 		}
 	}
-	if good < 500 {
+	if good < 150 {
 		t.Errorf("only %d changes that do no harm: the test says little", good)
 	}
 }
@@ -62,9 +62,10 @@ func passes(z *zone, text string) bool {
 }
 
 // judgedApart tells of changes that the two see differently: a bare CR is a character here
-// (RFC 6376 sections 2.8 and 3.4 know CRLF alone), and Base64 may lack its padding (section
-// 2.10).
+// (RFC 6376 sections 2.8 and 3.4 know CRLF alone), a header does not begin with white space,
+// and Base64 may lack its padding (section 2.10).
 func judgedApart(changed, text string) bool {
 	end := strings.Index(text, "\r\nFrom: A")
-	return strings.Contains(strings.ReplaceAll(changed, "\r\n", ""), "\r") || !strings.Contains(changed, text[end-3:end+2])
+	return strings.Contains(strings.ReplaceAll(changed, "\r\n", ""), "\r") || changed[0] == ' ' || changed[0] == '\t' ||
+		!strings.Contains(changed, text[end-3:end+2])
 }

@@ -3,6 +3,7 @@ package sig
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"hash"
 )
 
@@ -106,7 +107,7 @@ func (b *Body) open() {
 // squeezed puts a text with one space for each run of white space. Most lines have no
 // such runs.
 func (b *Body) squeezed(s []byte) {
-	if bytes.IndexByte(s, '\t') < 0 && !bytes.Contains(s, []byte("  ")) {
+	if !hasRun(s) {
 		b.put(s)
 		return
 	}
@@ -123,6 +124,30 @@ func (b *Body) squeezed(s []byte) {
 		start = i + 1
 	}
 	b.put(s[start:])
+}
+
+// hasRun tells whether there is a tab, or two spaces next to each other, eight octets at a
+// time.
+func hasRun(s []byte) bool {
+	const each, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	zeros := func(x uint64) uint64 { return ^((x&low + low) | x | low) } // the high bit of each octet that is zero
+	before := uint64(0)                                                  // the octet before is a space: its high bit
+	for ; len(s) >= 8; s = s[8:] {
+		x := binary.LittleEndian.Uint64(s)
+		spaces := zeros(x ^ ' '*each)
+		if spaces&(spaces<<8|before) != 0 || zeros(x^'\t'*each) != 0 {
+			return true
+		}
+		before = spaces >> 56
+	}
+	last := before != 0
+	for _, c := range s {
+		if c == '\t' || c == ' ' && last {
+			return true
+		}
+		last = c == ' '
+	}
+	return false
 }
 
 // put hashes s, small pieces together.

@@ -190,6 +190,26 @@ func TestBody(t *testing.T) {
 	}
 }
 
+func TestHasRun(t *testing.T) {
+	text := []byte("abcdefghijklmnop qrst uvw x y z!")
+	if hasRun(text) || hasRun(nil) || hasRun([]byte(" ")) {
+		t.Error("a run where there is none")
+	}
+	for i := range text {
+		for _, run := range []string{"\t", "  "} {
+			changed := append([]byte{}, text...)
+			if copy(changed[i:], run) == len(run) && !hasRun(changed) {
+				t.Errorf("no run found in %q", changed)
+			}
+		}
+	}
+	for c := range 256 { // no octet is taken for another
+		if text := bytes.Repeat([]byte{byte(c), 'x'}, 9); c != '\t' && hasRun(text) {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
 func FuzzBody(f *testing.F) {
 	for i, body := range bodySeeds() {
 		f.Add(body[:min(len(body), 200)], i%5)
