@@ -113,6 +113,9 @@ func (e *evaluation) judge(record *dmarcRecord) {
 				continue
 			}
 			aligned, err := e.aligned(id.domain, relaxed)
+			if id.domain == "" { // a check that was given up: it might have been any name
+				aligned, err = true, nil
+			}
 			switch {
 			case err != nil && unknown == nil:
 				unknown = fmt.Errorf("the organization of %s cannot be asked for: %w", id.domain, err)
@@ -148,11 +151,11 @@ func (e *evaluation) identifiers(record *dmarcRecord) []identifier {
 		if d.Result == TempError {
 			words = d.Reason
 		}
-		if d.Domain != "" {
+		if d.Domain != "" || d.Result == TempError {
 			all = append(all, identifier{d.Domain, d.Result, record.strictDKIM, words})
 		}
 	}
-	if e.spf.Domain != "" {
+	if e.spf.Domain != "" || e.spf.Result == TempError {
 		all = append(all, identifier{e.spf.Domain, e.spf.Result, record.strictSPF, e.spf.Reason})
 	}
 	return all
