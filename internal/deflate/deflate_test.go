@@ -223,7 +223,8 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		want, wantErr := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(in)), 1<<20))
 		got, err := io.ReadAll(io.LimitReader(NewReader(bufio.NewReaderSize(iotest.HalfReader(bytes.NewReader(in)), 16)), 1<<20))
-		if !bytes.HasPrefix(got, want) {
+		early := err != nil && wantErr != nil && bytes.HasPrefix(want, got) // a block without an end is found at its head
+		if !early && !bytes.HasPrefix(got, want) {
 			t.Fatalf("%d octets, compress/flate has %d others", len(got), len(want))
 		}
 		if wantErr == nil && (err != nil || len(got) != len(want)) {
