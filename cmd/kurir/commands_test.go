@@ -61,7 +61,12 @@ func story() []step {
 		{line: "alias list --json", want: []string{"[]"}},
 		{line: "alias add info@example.test alice@example.test bob@example.test --may-send", want: []string{"goes to alice@example.test, bob@example.test"}},
 		{line: "alias add @example.test alice@example.test", want: []string{"@example.test"}},
-		{line: "alias add out@example.test someone@elsewhere.test", code: 1, want: []string{"elsewhere.test"}},
+		{line: "alias add out@example.test someone@elsewhere.test", code: 1, want: []string{"--to someone@elsewhere.test"}},
+		{line: "alias add out@example.test", code: 2, want: []string{"TARGET"}},
+		{line: "alias add out@example.test alice@example.test --to Some.One@elsewhere.test --to bob@example.test", want: []string{"goes to alice@example.test, Some.One@elsewhere.test, bob@example.test"}},
+		{line: "domain add elsewhere.test", code: 1, want: []string{"out@example.test"}},
+		{line: "alias list --json", want: []string{`"remote": [`, `"Some.One@elsewhere.test"`}},
+		{line: "alias remove out@example.test", want: []string{"removed"}},
 		{line: "alias list", want: []string{"ALIAS", "info@example.test", "alice@example.test, bob@example.test", "yes", "no"}},
 		{line: "alias list --json", want: []string{`"may_send": true`}},
 

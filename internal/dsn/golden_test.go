@@ -97,6 +97,9 @@ func TestGolden(t *testing.T) {
 			return report(Recipient{Address: "dora@example.org", Action: Delivered, Status: "2.0.0", ORCPT: "rfc822;dora@example.org"},
 				Recipient{Address: "bob@example.net", Action: Relayed, Status: "2.0.0", Code: 250, Text: "Ok: queued as 4QxYz", Host: "mx.example.net", Attempts: 1, LastAttempt: arrived})
 		},
+		"expanded": func() *Report {
+			return report(Recipient{Address: "board@example.org", Action: Expanded})
+		},
 		"all-kinds": func() *Report {
 			return report(Recipient{Address: "dora@example.org", Action: Delivered, Status: "2.0.0"}, noUser("bob@example.net"), unreachable("eve@example.com"),
 				Recipient{Address: "finn@example.com", Action: Delayed, Held: true, Text: "You have sent more messages in the last hour than your account may."},

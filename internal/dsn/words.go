@@ -154,7 +154,7 @@ func (r *Report) groups(zone *time.Location) []*group {
 func (g *group) add(rc *Recipient) {
 	address := shorten(plain(rc.Address), maxAddress)
 	g.addresses = append(g.addresses, address)
-	if rc.Code == 0 || g.kind == delivered || g.kind == relayed || len(g.quotes) == maxQuotes {
+	if rc.Code == 0 || g.kind == delivered || g.kind == expanded || g.kind == relayed || len(g.quotes) == maxQuotes {
 		return
 	}
 	q := quote{host: host(rc.Host), address: address}
@@ -172,7 +172,7 @@ func (g *group) add(rc *Recipient) {
 // reason says why, in paragraphs.
 func (rc *Recipient) reason() []string {
 	switch rc.kind() {
-	case relayed, delivered:
+	case relayed, expanded, delivered:
 		return nil
 	}
 	why, advice := class(rc.Code, rc.status())

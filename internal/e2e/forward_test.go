@@ -189,6 +189,31 @@ func TestForwardRefused(t *testing.T) {
 	m.empty(patience)
 }
 
+// TestForwardJunk: what looks like junk is not passed on. Who is here has it in Junk, and
+// where nobody would have it, it is refused.
+func TestForwardJunk(t *testing.T) {
+	t.Parallel()
+	elsewhere := &peer{}
+	m, _ := forwarder(t, elsewhere, trustZone(), "")
+	c := m.stranger(t)
+	text := letter("bob@quarantine.test", "you@local.test", "suspect", "Buy.")
+	for _, to := range [][]string{{"<friend@local.test>"}, {"<" + bob + ">", "<friend@local.test>"}} {
+		if _, err := c.submit("<bob@there.test>", to, text); err == nil || !strings.Contains(err.Error(), "5.7.1 this message looks like junk") {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+	if _, err := c.submit("<bob@there.test>", []string{"<team@local.test>"}, text); err != nil {
+		t.Fatal(err)
+	}
+	if mail := m.mailboxOf(alice, "Junk").messages; len(mail) != 1 {
+		t.Errorf("%d messages are in Junk", len(mail))
+	}
+	m.empty(patience)
+	if got := elsewhere.messages(); len(got) != 0 || len(m.mailboxOf(bob, "INBOX").messages) != 0 {
+		t.Errorf("it was passed on: %+v", got)
+	}
+}
+
 // TestForwardLimits: an alias passes on so much in an hour and asks for patience then.
 func TestForwardLimits(t *testing.T) {
 	t.Parallel()

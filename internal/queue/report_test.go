@@ -181,6 +181,54 @@ func TestSuccessHere(t *testing.T) {
 	}
 }
 
+// RFC 3461 section 5.2.7.2: of an address that leads to several, not all of them here, the
+// sender hears that his message was passed on.
+func TestExpanded(t *testing.T) {
+	r := newRig(t)
+	receipt, err := r.accept(Envelope{Sender: "alice@local.test", Delivered: []Recipient{{Address: "board@local.test", Notify: relay.NotifySuccess, Expanded: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	if got := r.box("alice@local.test"); len(got) != 1 || !strings.Contains(got[0], "Action: expanded\nStatus: 2.0.0\n") || strings.Contains(got[0], "has been delivered") {
+		t.Errorf("%q", got)
+	}
+	if got := r.kinds(receipt.ID); got != "accepted expanded notice" {
+		t.Error(got)
+	}
+}
+
+// A sender's address may be one that leads to another server: the report goes there, and
+// names whom it goes to.
+func TestReportElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		sender, to string // to: of the report
+		here       int
+	}{{"return@local.test", "who@remote.example", 0}, {"both@local.test", "both@local.test", 1}} {
+		r := newRig(t)
+		r.hosts = func(c *call) *relay.Result {
+			if c.m.Sender == "" {
+				return r.take(c)
+			}
+			return c.all(failed(550, "5.1.1", "No"))
+		}
+		r.submit(c.sender, "bob@example.net")
+		r.run()
+		if len(r.sent) != 1 || !strings.Contains(r.sent[0].text, "To: <"+c.to+">") || !strings.HasSuffix(r.sent[0].recipient, "@remote.example") {
+			t.Errorf("%s: %+v", c.sender, r.sent)
+		}
+		if got := r.box("a@local.test"); len(got) != c.here {
+			t.Errorf("%s: %q", c.sender, got)
+		}
+	}
+	r := newRig(t)
+	r.q.o.HoldRemote = "not today"
+	r.mustAccept(Envelope{Sender: "return@local.test", Delivered: []Recipient{{Address: "b@local.test", Notify: relay.NotifySuccess}}})
+	if r.run(); r.waiting() == nothing || len(r.sent) != 0 {
+		t.Errorf("%s, %+v", r.waiting(), r.sent)
+	}
+}
+
 // Never a bounce of a bounce: that nobody can be told is noted.
 func TestNobodyIsTold(t *testing.T) {
 	for _, sender := range []string{"", "nobody@local.test"} {

@@ -168,6 +168,10 @@ func (r *rig) Resolve(_ context.Context, address string) ([]directory.Recipient,
 		return nil, io.ErrUnexpectedEOF
 	case strings.HasPrefix(address, "list@local"):
 		return []directory.Recipient{account("a@local.test"), account("b@local.test")}, nil
+	case address == "return@local.test":
+		return []directory.Recipient{{Remote: "who@remote.example"}}, nil
+	case address == "both@local.test":
+		return []directory.Recipient{account("a@local.test"), {Remote: "b@remote.example", Alias: address}}, nil
 	case strings.HasSuffix(address, "@local.test"):
 		return []directory.Recipient{account(address)}, nil
 	}
