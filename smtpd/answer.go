@@ -162,7 +162,7 @@ func (w *wire) count(code int) {
 	}
 	w.refused++
 	if w.visit != nil && code >= 500 {
-		w.visit.Refused()
+		w.visit.Count(false)
 	}
 	switch code {
 	case 500, 501, 502, 503, 504, 535, 538, 554, 555:

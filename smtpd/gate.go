@@ -28,8 +28,9 @@ type Visit interface {
 	Mail(ctx context.Context, from string) error
 	// Rcpt is asked about a recipient here, an address with its domain.
 	Rcpt(ctx context.Context, to string) error
-	// Refused counts a command that was refused for good.
-	Refused()
+	// Count takes note of a message that was taken, or of a command that was refused for
+	// good.
+	Count(taken bool)
 	// Findings are those about the message under way.
 	Findings() gate.Findings
 }
@@ -97,10 +98,14 @@ func (s *session) gateRcpt(to Path) error {
 	return w.visit.Rcpt(w.ctx, w.address(to))
 }
 
-// tellGate tells the gate whom a message was accepted for, so that their answers are let
-// in at once. Who writes as nobody, as a notice does, expects none.
+// tellGate tells the gate of a message that was taken, and whom elsewhere a user writes
+// to, so that their answers are let in at once. Who writes as nobody, as a notice does,
+// expects none.
 func (s *session) tellGate() {
 	w := s.wire
+	if w.visit != nil && !s.by.submits() {
+		w.visit.Count(true)
+	}
 	if w.srv.Gate == nil || !s.by.submits() || s.mail.From.IsNull() {
 		return
 	}

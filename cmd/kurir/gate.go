@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,6 +135,11 @@ func (e *env) checkShared(r *report, cfg *config.Config, now time.Time) {
 	found := shared.Sightings()
 	for _, k := range found {
 		r.warn("network", "%s", k)
+		for _, d := range cfg.Devices {
+			if slices.ContainsFunc(d.Networks, func(n netip.Prefix) bool { return n.Contains(k.Address) }) {
+				r.fail("network", "a [[device]] network of %s has %s, which stands for everybody: all the world may send as that account", d.Account, k.Address)
+			}
+		}
 	}
 	if len(found) == 0 && inContainer() {
 		var all []string

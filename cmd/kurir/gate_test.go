@@ -35,6 +35,15 @@ func TestCheckShared(t *testing.T) {
 	server := s.serve()
 	contains(t, server.err.String(), want)
 	server.stop()
+	lines, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.config, string(lines)+"\n[[device]]\nnetworks = [\"10.0.0.0/8\"]\naccount = \"a@example.test\"\n")
+	if code, out, _ := s.do("", "check"); code == exitOK || !strings.Contains(out, "all the world may send as that account") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	write(t, s.config, string(lines))
 	if err := os.WriteFile(path, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ type Inbound struct {
 func defaultInbound() Inbound {
 	return Inbound{
 		Allow: []string{}, Block: []string{}, DNSBL: []string{}, DNSWL: []string{}, DNSBLRefuse: 1,
-		GreylistDelay: 5 * time.Minute, ConnectionsMinute: 120, MessagesHour: 3600, RefusalsHour: 300,
+		GreylistDelay: 5 * time.Minute, ConnectionsMinute: 300, MessagesHour: 10_000, RefusalsHour: 300,
 	}
 }
 
@@ -60,7 +60,7 @@ func inboundFields(c *Config) []field {
 			doc: "Connections that one IPv4 address or IPv6 /64 may make within a minute. An IPv4 /24 may\nfour times as many, here and below. 0 is no limit."},
 		{key: "inbound.messages_hour", target: &i.MessagesHour, least: none, doc: "Messages that it may send within an hour."},
 		{key: "inbound.refusals_hour", target: &i.RefusalsHour, least: none,
-			doc: "Refusals, such as recipients that do not exist, that it may get within an hour. After\nthem it is kept out for a while."},
+			doc: "Refusals, such as recipients that do not exist, that it may get within an hour; each message\nthat is taken makes up for one. After them it is kept out for a while."},
 
 		{key: "proxy.networks", target: &c.Proxy.Networks,
 			doc: "Networks of proxies in front of this server that send a header of the PROXY protocol\n(version 1 or 2) on every port: HAProxy, Traefik, nginx. Connections from there without it\nare refused; from elsewhere it is never believed."},

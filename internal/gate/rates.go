@@ -43,19 +43,19 @@ func (r *rates) take(ip netip.Addr) (wait time.Duration, again bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if wait, again = r.judge(ip); wait == 0 {
-		r.count(ip)
+		r.count(ip, 1)
 	}
 	return wait, again
 }
 
-// add counts one more of ip, come what may.
-func (r *rates) add(ip netip.Addr) {
+// add counts n more of ip, or less, come what may.
+func (r *rates) add(ip netip.Addr, n float64) {
 	if r.limit <= 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.count(ip)
+	r.count(ip, n)
 }
 
 // full is take that counts nothing.
@@ -94,9 +94,9 @@ func (r *rates) judge(ip netip.Addr) (wait time.Duration, again bool) {
 	return wait, again
 }
 
-// count adds one to the buckets of ip; r.mu is held. A bucket holds no more than its
-// limit, so that nobody is kept out for longer than it takes to leak.
-func (r *rates) count(ip netip.Addr) {
+// count adds n to the buckets of ip; r.mu is held. A bucket holds no more than its limit,
+// so that nobody is kept out for longer than it takes to leak.
+func (r *rates) count(ip netip.Addr, n float64) {
 	now := r.now()
 	for i, key := range keys(ip) {
 		if !key.IsValid() {
@@ -106,12 +106,15 @@ func (r *rates) count(ip netip.Addr) {
 		if i == 1 {
 			limit *= widerBy
 		}
+		if b == nil && n < 0 {
+			continue
+		}
 		if b == nil {
 			b = &bucket{at: now}
 			r.keep(key, b)
 		}
 		b.leak(now, limit, r.period)
-		b.level = min(b.level+1, limit)
+		b.level = max(0, min(b.level+n, limit))
 	}
 }
 

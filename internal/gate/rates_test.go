@@ -80,7 +80,7 @@ func TestRatesOfNeighbours(t *testing.T) {
 func TestRatesOff(t *testing.T) {
 	r := newRates(0, time.Hour, time.Now)
 	for range 1000 {
-		r.add(addr("192.0.2.1"))
+		r.add(addr("192.0.2.1"), 1)
 		if wait, _ := r.take(addr("192.0.2.1")); wait != 0 {
 			t.Fatal(wait)
 		}
@@ -96,7 +96,7 @@ func TestRatesAddIsBounded(t *testing.T) {
 		r := newRates(30, time.Hour, time.Now)
 		ip := addr("192.0.2.1")
 		for range 10_000 {
-			r.add(ip)
+			r.add(ip, 1)
 		}
 		if wait, _ := r.full(ip); wait == 0 || wait > 2*time.Minute {
 			t.Errorf("waits %v", wait)
@@ -115,7 +115,7 @@ func TestRatesForget(t *testing.T) {
 		busy := addr("192.0.2.1")
 		for i := range 4 * maxClients {
 			if i%1000 == 0 {
-				r.add(busy)
+				r.add(busy, 1)
 			}
 			r.take(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(i >> 16), byte(i >> 8), byte(i)}))
 		}

@@ -118,10 +118,16 @@ func (v *Visit) Rcpt(ctx context.Context, to string) error {
 	return nil
 }
 
-// Refused counts a command that was refused for good.
-func (v *Visit) Refused() {
-	if v.ip.IsValid() && v.network != allowed {
-		v.g.refused.add(v.ip)
+// Count takes note of a message that was taken, or of a command that was refused for
+// good. The one makes up for the other: a server that filters for this one passes on much
+// that is refused, and much that is not.
+func (v *Visit) Count(taken bool) {
+	switch {
+	case !v.ip.IsValid() || v.network == allowed:
+	case taken:
+		v.g.refused.add(v.ip, -1)
+	default:
+		v.g.refused.add(v.ip, 1)
 	}
 }
 

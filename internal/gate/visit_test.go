@@ -66,7 +66,7 @@ func TestFindings(t *testing.T) {
 	if err := errors.Join(v.Mail(t.Context(), "x@a.example"), v.Rcpt(t.Context(), "alice@here.example")); err != nil {
 		t.Error(err)
 	}
-	v.Refused()
+	v.Count(false)
 }
 
 // A sender's word of the administrator goes before his network's, and counts for one
@@ -102,7 +102,7 @@ func TestRefusalsKeepOut(t *testing.T) {
 					continue
 				}
 				connected++
-				v.Refused()
+				v.Count(false)
 			}
 			return connected
 		}
@@ -115,6 +115,30 @@ func TestRefusalsKeepOut(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if n := guess("192.0.2.1"); n != 10 {
 			t.Errorf("after ten minutes: %d, want 10", n)
+		}
+	})
+}
+
+// What is taken makes up for what is refused, and for no more.
+func TestTakenMakesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := New(Options{RefusalsHour: 60})
+		v, err := g.Connect(t.Context(), addr("192.0.2.1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			v.Count(true)
+			v.Count(false)
+		}
+		if err := v.Mail(t.Context(), "x@a.example"); err != nil {
+			t.Errorf("a server half of whose messages are taken: %v", err)
+		}
+		for range 60 {
+			v.Count(false)
+		}
+		if err := v.Mail(t.Context(), "x@a.example"); err == nil {
+			t.Error("nothing is taken, and it may go on")
 		}
 	})
 }
