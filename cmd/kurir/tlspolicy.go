@@ -59,7 +59,7 @@ func checkTLSPolicy(r *report, cfg *config.Config) {
 		r.fail("config", "%v", err)
 	}
 	if (dataOptions{cfg: cfg}).resolver().Trusted() {
-		r.pass("dns", "the resolvers are believed about DNSSEC: DANE is used for mail to other servers")
+		r.pass("dns", "the resolvers are believed about DNSSEC: DANE is used where they verify it")
 	} else {
 		r.pass("dns", "the resolvers are not believed about DNSSEC (dns.trusted): DANE is not used for mail to other servers")
 	}

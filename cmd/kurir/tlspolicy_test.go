@@ -71,7 +71,7 @@ func TestAuthorities(t *testing.T) {
 	r := &report{}
 	cfg := config.Default()
 	cfg.DNS.Servers = []string{"127.0.0.1"}
-	if checkTLSPolicy(r, cfg); r.Errors != 0 || !strings.Contains(r.Findings[0].Text, "DANE is used") {
+	if checkTLSPolicy(r, cfg); r.Errors != 0 || !strings.Contains(r.Findings[0].Text, "DANE is used where") {
 		t.Errorf("%+v", r)
 	}
 }

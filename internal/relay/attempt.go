@@ -31,6 +31,7 @@ type attempt struct {
 	fresh    bool          // no more of the connections that have waited
 	reached  bool          // at least one host took a connection and had something to say
 	lacking  int           // hosts that cannot do what RequireTLS wants
+	barred   int           // hosts that are not as the domain demands
 	content  *content
 	chunk    int   // recipients that a host takes at once, as it turned out; 0: unknown
 	ownFault error // of BeforeDot
@@ -156,7 +157,13 @@ func (a *attempt) fault(c candidate, g *guard, f *fault) *verdict {
 	case noRequire:
 		a.lacking++
 		a.reached = true
+	case unfit:
+		a.barred++
+		a.reached = true
 	case untrusted:
+		if g.by != "" {
+			a.barred++
+		}
 		if a.requires() && !g.demands() && !passing(f.err) {
 			a.lacking++
 		}
@@ -187,7 +194,7 @@ func (a *attempt) nobody() *verdict {
 		return &verdict{action: Failed, reply: Reply{Status: "5.7.30", Text: bounded("The sender demands that the message is encrypted all the way, and " +
 			lower(a.none("supports that")) + a.reasons())}}
 	}
-	whole := !a.requires() || a.lacking == 0
+	whole := (!a.requires() || a.lacking == 0) && a.barred == 0 // others may ask for less
 	last := n - 1
 	for i, t := range a.tries { // what a server said tells more than our own words
 		if t.Reply.Code != 0 {

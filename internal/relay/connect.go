@@ -127,13 +127,11 @@ func (n *negotiation) part(ctx context.Context, c *smtpclient.Conn, f *fault) {
 // secure begins TLS where it is offered, and makes sure that it is as demanded.
 func (n *negotiation) secure(ctx context.Context, c *smtpclient.Conn) *fault {
 	_, offered := c.Extension("STARTTLS")
-	if !offered && n.mode != TLSImplicit {
-		n.r.remember(ctx, n.guard, &n.peer, false)
-	}
 	switch {
 	case n.mode == TLSNone, n.mode == TLSOpportunistic && !offered:
 	case n.mode == TLSImplicit:
 	case !offered:
+		n.r.remember(ctx, n.guard, &n.peer, false)
 		return n.fault(untrusted, "4.7.4", nil, "%s offers no encryption, which is demanded%s.", n.peer.show(), n.guard.by)
 	default:
 		if err := c.StartTLS(ctx, n.r.tlsConfig(n)); err != nil {
@@ -151,6 +149,8 @@ func (n *negotiation) secure(ctx context.Context, c *smtpclient.Conn) *fault {
 			n.peer.TLSName = n.c.certName()
 		}
 		n.r.remember(ctx, n.guard, &n.peer, true)
+	} else if n.mode != TLSNone {
+		n.r.remember(ctx, n.guard, &n.peer, false)
 	}
 	n.guard.judgeTesting(&n.peer)
 	if !n.requireTLS {

@@ -80,7 +80,11 @@ func TestDANE(t *testing.T) {
 				c.tricks(g)
 			}
 			g.peer(c.peer, "192.0.2.1")
-			o := g.send("bob@example.net").Outcomes[0]
+			res := g.send("bob@example.net")
+			o := res.Outcomes[0]
+			if res.Whole { // a message with TLS-Required: No may still go
+				t.Error("whole")
+			}
 			if got := o.Action.String() + " " + said(o.Reply); got != c.want || o.Peer.Policy != c.policy {
 				t.Errorf("got  %s, by %q\nwant %s, by %q", got, o.Peer.Policy, c.want, c.policy)
 			}
@@ -161,7 +165,11 @@ func TestSTS(t *testing.T) {
 			g.RootCAs = ca.Pool()
 			g.STS = policies{"example.net": c.policy}
 			p := g.peer(&smtptest.Peer{TLS: c.tls}, "192.0.2.1")
-			o := g.send("bob@example.net").Outcomes[0]
+			res := g.send("bob@example.net")
+			o := res.Outcomes[0]
+			if res.Whole { // a message with TLS-Required: No may still go
+				t.Error("whole")
+			}
 			if got := o.Action.String() + " " + said(o.Reply); got != c.want || o.Peer.Policy != c.policy2 {
 				t.Errorf("got  %s, by %q\nwant %s, by %q", got, o.Peer.Policy, c.want, c.policy2)
 			}
@@ -280,7 +288,7 @@ func (m memory) SawTLS(_ context.Context, host string, offered bool) time.Time {
 
 // A host that offered TLS and does not any more still gets its mail, and that is told.
 func TestTLSStops(t *testing.T) {
-	for _, how := range []*smtptest.Peer{nil, script(smtptest.StartTLS, noTLS)} {
+	for _, how := range []*smtptest.Peer{nil, script(smtptest.StartTLS, noTLS), script(smtptest.StartTLS, smtptest.Reply("454 4.7.0 not now"))} {
 		g := newRig(t, theHost)
 		g.IdleKeep = -1
 		g.Memory = memory{}
