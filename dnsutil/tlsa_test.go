@@ -98,6 +98,7 @@ func TestDANEVerify(t *testing.T) {
 		{"it was not sent", []TLSA{tlsa(2, 1, 1, ca)}, chain(leaf), false},
 		{"by another", []TLSA{tlsa(2, 1, 1, otherCA)}, chain(leaf, otherCA), false},
 		{"section 3.1.2: dates matter", []TLSA{tlsa(2, 1, 1, ca)}, chain(old, ca), false},
+		{"of the server's own, too", []TLSA{tlsa(2, 1, 1, old)}, chain(old), false},
 		{"section 3.1.2: names matter", []TLSA{tlsa(2, 1, 1, ca)}, chain(issue(t, ca, later, "elsewhere.test"), ca), false},
 		{"the name of the domain", []TLSA{tlsa(2, 1, 1, ca)}, chain(issue(t, ca, later, "domain.test"), ca), true},
 		{"nothing usable: any", nil, chain(alone), true},
@@ -150,6 +151,7 @@ _25._tcp.cname.test.  CNAME _25._tcp.mx.test.
 half.test.            CNAME away.test.
 _25._tcp.half.test.   TLSA 3 1 1 SUM
 open.test.            CNAME away.test.
+_25._tcp.open.test.   TLSA 3 1 1 SUM
 away.test.            A 192.0.2.9
 `, "SUM", sum)
 	r, s := resolver(t, zone)

@@ -116,6 +116,20 @@ func TestDANEAnchor(t *testing.T) {
 	}
 }
 
+// # RFC 7672 section 2.2.2: of a host that is an alias, what it stands for has the records,
+// and is the name in SNI.
+func TestDANEAlias(t *testing.T) {
+	conf, sni := must(t)(smtptest.SelfSigned("x.test")), ""
+	zone := "example.net. MX 10 mx.example.net.\nmx.example.net. CNAME real.example.org.\nreal.example.org. A 192.0.2.1" + tlsa("real.example.org", 3, conf)
+	conf.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) { sni = h.ServerName; return nil, nil }
+	g := newRig(t, zone)
+	g.dns.Authentic()
+	g.peer(&smtptest.Peer{TLS: conf}, "192.0.2.1")
+	if o := g.send("bob@example.net").Outcomes[0]; o.Action != relay.Sent || o.Peer.TLSName != "real.example.org" || sni != "real.example.org" {
+		t.Errorf("%+v, SNI %q", o, sni)
+	}
+}
+
 // # RFC 7672 section 2.1: a host that fails DANE is passed over for the next.
 func TestDANENextHost(t *testing.T) {
 	good, bad := must(t)(smtptest.SelfSigned("a.test")), must(t)(smtptest.SelfSigned("b.test"))
@@ -320,6 +334,7 @@ func TestRequireTLSNamedHost(t *testing.T) {
 		{theHost, policies{"example.net": sts("testing", "mx.example.net")}, "alice@local.test", "sent 2.0.0"},
 		{theHost, policies{"example.net": sts("testing", "other.example.net")}, "alice@local.test", "failed 5.7.30"},
 		{"example.net. A 192.0.2.1", nil, "alice@local.test", "failed 5.7.30"}, // its certificate is for another name
+		{"mx.example.net. A 192.0.2.1", nil, "alice@local.test", "sent 2.0.0"}, // no MX: the domain itself
 		{theHost, nil, "", "sent 2.0.0"}, // section 5: no report is lost for it
 	} {
 		g := newRig(t, c.zone)
@@ -329,12 +344,16 @@ func TestRequireTLSNamedHost(t *testing.T) {
 		p := g.peer(&smtptest.Peer{TLS: must(t)(g.authority().Config("mx.example.net")), Extensions: []string{"ENHANCEDSTATUSCODES", "REQUIRETLS"}}, "192.0.2.1")
 		m := letter("secret")
 		m.RequireTLS, m.Sender = true, c.sender
-		o := g.sendMessage(m, "bob@example.net").Outcomes[0]
+		to := "bob@example.net"
+		if strings.HasPrefix(c.zone, "mx.") {
+			to = "bob@mx.example.net"
+		}
+		o := g.sendMessage(m, to).Outcomes[0]
 		if got := o.Action.String() + " " + o.Reply.Status; got != c.want {
 			t.Errorf("%v from %q: %s: %s", c.sts, c.sender, got, o.Reply.Text)
 		}
 		for _, d := range p.Delivered() {
-			if strings.Contains(d.Mail, "REQUIRETLS") != (c.sts != nil) {
+			if strings.Contains(d.Mail, "REQUIRETLS") != (c.sender != "") {
 				t.Errorf("%s", d.Mail)
 			}
 		}

@@ -262,6 +262,21 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// A policy that nobody has used for a month is not fetched any more, though it is kept.
+func TestRefreshEnds(t *testing.T) {
+	r := newRig(t)
+	r.serve("1", "enforce", "mx.example.net", 300*24*time.Hour)
+	r.want("begin", "enforce", 1)
+	for range 100 {
+		r.pass(24 * time.Hour)
+		r.Refresh(t.Context())
+	}
+	if r.fetches != 30 {
+		t.Errorf("%d fetches in 100 days", r.fetches)
+	}
+	r.want("it is kept", "enforce", r.fetches)
+}
+
 // Run refreshes again and again, until its context ends.
 func TestRun(t *testing.T) {
 	db, err := sqldb.Open(context.Background(), filepath.Join(t.TempDir(), "kurir.db"), Migrations())
