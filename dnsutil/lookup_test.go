@@ -187,3 +187,26 @@ func TestPlain(t *testing.T) {
 		}
 	}
 }
+
+// Whatever a macro makes of a name, it is none, or one that fits the DNS and comes back
+// from it as it is.
+func FuzzOddName(f *testing.F) {
+	f.Add("a@b=c.example.org.")
+	f.Add("\\065 (x).\"y\";.example")
+	f.Add("1.2.3.4")
+	f.Fuzz(func(t *testing.T, name string) {
+		odd, ok := oddName(name)
+		if !ok {
+			return
+		}
+		wire := make([]byte, 300)
+		n, err := dns.PackDomainName(dns.Fqdn(odd), wire, 0, nil, false)
+		if err != nil {
+			t.Fatalf("%q as %q: %v", name, odd, err)
+		}
+		again, _, err := dns.UnpackDomainName(wire[:n], 0)
+		if err != nil || bare(again) != odd || n > 255 {
+			t.Fatalf("%q as %q comes back as %q, %v", name, odd, again, err)
+		}
+	})
+}
