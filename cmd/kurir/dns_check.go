@@ -175,8 +175,18 @@ func (e *env) printToPublish(f dnsutil.Finding) {
 	}
 	e.printf("         Publish:\n")
 	for _, r := range f.Records {
-		e.printf("           %s  %s  %s\n", r.Name, r.Type, r.Value)
+		e.printf("           %s\n", recordLine(r))
 	}
+}
+
+// recordLine is a record in a line, with a word about where it belongs if that is another
+// domain's zone.
+func recordLine(r dnsutil.Record) string {
+	line := plain(r.Name + "  " + r.Type + "  " + r.Value)
+	if r.Elsewhere && r.Type != "PTR" {
+		line += "   (in the zone of that name)"
+	}
+	return line
 }
 
 // rememberedText says how long the old answer may still be seen; "" if it soon is gone.

@@ -197,6 +197,19 @@ func TestDNSScreen(t *testing.T) {
 	}
 }
 
+func TestRecordLine(t *testing.T) {
+	for want, r := range map[string]dnsutil.Record{
+		"a.test  MX  10 m.test.":                            {Name: "a.test", Type: "MX", Value: "10 m.test."},
+		"m.test  A  192.0.2.1   (in the zone of that name)": {Name: "m.test", Type: "A", Value: "192.0.2.1", Elsewhere: true},
+		"1.2.0.192.in-addr.arpa  PTR  m.test.":              {Name: "1.2.0.192.in-addr.arpa", Type: "PTR", Value: "m.test.", Elsewhere: true},
+		"a.test  TXT  odd?":                                 {Name: "a.test", Type: "TXT", Value: "odd\x1b"},
+	} {
+		if got := recordLine(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestRememberedText(t *testing.T) {
 	now := time.Now()
 	for left, want := range map[time.Duration]string{0: "", 30 * time.Second: "", 5 * time.Minute: "Others may remember the present answer for 5m more.", 3 * time.Hour: "Others may remember the present answer for 3h more."} {

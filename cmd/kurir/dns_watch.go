@@ -102,7 +102,7 @@ func screen(r dnsutil.Report, notes, changes []string, now time.Time, pause time
 			continue
 		}
 		for _, rec := range f.Records {
-			b.WriteString("           " + plain(rec.Name+"  "+rec.Type+"  "+rec.Value) + "\n")
+			b.WriteString("           " + recordLine(rec) + "\n")
 		}
 		if text := rememberedText(f, now); text != "" {
 			line("         %s", text)
