@@ -26,14 +26,15 @@ const (
 
 // Finding is one thing that a check has seen.
 type Finding struct {
-	Level Level  `json:"level"`
-	Area  string `json:"area"` // "zone", "mx", "address", "ptr", "spf", …
-	Name  string `json:"name"` // the name in the DNS that it is about
-	What  string `json:"what"` // what is seen, in one sentence
-	Why   string `json:"why,omitempty"`
-	Mend  string `json:"mend,omitempty"` // how to mend it, in a sentence; "": see Records
-	// Records are to be published, in place of those of the same name and type.
-	Records []Record `json:"records,omitempty"`
+	Level   Level    `json:"level"`
+	Area    string   `json:"area"` // "zone", "mx", "address", "ptr", "spf", …
+	Name    string   `json:"name"` // the name in the DNS that it is about
+	What    string   `json:"what"` // what is seen, in one sentence
+	Why     string   `json:"why,omitempty"`
+	Mend    string   `json:"mend,omitempty"`    // how to mend it, in a sentence; "": see Records
+	Records []Record `json:"records,omitempty"` // to be published
+	// Replace tells that they take the place of what is there.
+	Replace bool `json:"replace,omitempty"`
 	// OldUntil is until when other resolvers may still have the old answer, once it is
 	// mended; zero: not known.
 	OldUntil time.Time `json:"old_until,omitzero"`
@@ -145,11 +146,12 @@ func (f *finder) ok(name, format string, args ...any) {
 type trouble struct {
 	name, what, why, mend string
 	records               []Record
+	replace               bool
 }
 
 // bad notes what is not right. Records or mend say how to mend it.
 func (f *finder) bad(level Level, t trouble) {
-	one := Finding{Level: level, Area: f.area, Name: t.name, What: t.what, Why: t.why, Mend: t.mend, Records: t.records}
+	one := Finding{Level: level, Area: f.area, Name: t.name, What: t.what, Why: t.why, Mend: t.mend, Records: t.records, Replace: t.replace && len(t.records) > 0}
 	if level != LevelNote && f.old.After(f.Resolver.now()) {
 		one.OldUntil = f.old
 	}

@@ -45,15 +45,15 @@ func (f *finder) checkKey(k DKIMKey) {
 		f.bad(level, trouble{name: k.Name, what: fmt.Sprintf("The DKIM key %s is not published.", selector), why: why, records: want})
 	case len(texts) > 1:
 		f.bad(level, trouble{name: k.Name, what: fmt.Sprintf("%s has %d texts where there should be one.", k.Name, len(texts)),
-			why: "Which of them counts is not defined. " + why, mend: "Leave only this one.", records: want})
+			why: "Which of them counts is not defined. " + why, mend: "Leave only this one.", records: want, replace: true})
 	default:
 		problem, testing := compareKey(texts[0], k.Value)
 		switch {
 		case problem != "":
-			f.bad(level, trouble{name: k.Name, what: fmt.Sprintf("The DKIM record %s is not right: %s.", selector, problem), why: why, records: want})
+			f.bad(level, trouble{name: k.Name, what: fmt.Sprintf("The DKIM record %s is not right: %s.", selector, problem), why: why, records: want, replace: true})
 		case testing:
 			f.bad(LevelWarning, trouble{name: k.Name, what: fmt.Sprintf("The DKIM key %s is marked as a test (t=y).", selector),
-				why: "Others may treat the mail as if it had no signature.", records: want})
+				why: "Others may treat the mail as if it had no signature.", records: want, replace: true})
 		default:
 			f.ok(k.Name, "The DKIM key %s is published.", selector)
 		}

@@ -38,7 +38,7 @@ func (f *finder) checkDMARC() {
 	case 1:
 		f.checkPolicy(name, texts[0], want)
 	default:
-		f.bad(LevelError, trouble{name: name, what: fmt.Sprintf("%s has %d DMARC records.", name, len(texts)), why: "With several none counts.", mend: "Leave one, such as this.", records: want})
+		f.bad(LevelError, trouble{name: name, what: fmt.Sprintf("%s has %d DMARC records.", name, len(texts)), why: "With several none counts.", mend: "Leave one, such as this.", records: want, replace: true})
 	}
 }
 
@@ -64,8 +64,9 @@ func (f *finder) checkPolicy(name, text string, want []Record) {
 	policy := strings.ToLower(valueOf(tags, "p"))
 	known := []string{"none", "quarantine", "reject"}
 	before := len(f.found)
+	mended := []Record{f.Site.text("dmarc", name, f.mendedPolicy(tags), Required, "What others do with forged mail.")}
 	broken := func(what string) {
-		f.bad(LevelError, trouble{name: name, what: "The DMARC record is broken: " + what + ".", why: "It counts as if there were none.", records: want})
+		f.bad(LevelError, trouble{name: name, what: "The DMARC record is broken: " + what + ".", why: "It counts as if there were none.", records: want, replace: true})
 	}
 	switch {
 	case tags[0].value != "DMARC1":
@@ -81,7 +82,7 @@ func (f *finder) checkPolicy(name, text string, want []Record) {
 		f.bad(LevelNote, trouble{name: name, what: "The DMARC policy is p=none: others only report forged mail.",
 			why:     "Forged mail in the domain's name is delivered.",
 			mend:    "Once the reports show that all your own mail passes, publish p=quarantine, and later p=reject.",
-			records: []Record{f.Site.text("dmarc", name, strings.Replace(text, valueOf(tags, "p"), "quarantine", 1), Required, "Others put forged mail into the junk folder.")}})
+			records: mended, replace: true})
 	}
 	if sp := strings.ToLower(valueOf(tags, "sp")); sp != "" && !slices.Contains(known, sp) {
 		broken(fmt.Sprintf("sp=%s is none of none, quarantine and reject", shortened(sp)))
@@ -92,16 +93,32 @@ func (f *finder) checkPolicy(name, text string, want []Record) {
 	if pct := valueOf(tags, "pct"); pct != "" && pct != "100" {
 		f.bad(LevelNote, trouble{name: name, what: fmt.Sprintf("The DMARC record has pct=%s.", shortened(pct)), why: "RFC 9989 has it no more: some take the policy for all mail, others for none.", mend: "Remove it; t=y is the way to try a policy."})
 	}
-	f.checkReports(name, valueOf(tags, "rua"))
+	f.checkReports(name, valueOf(tags, "rua"), mended)
 	if !slices.ContainsFunc(f.found[before:], func(one Finding) bool { return one.Level == LevelError || one.Level == LevelWarning }) && policy != "none" {
 		f.ok(name, "The DMARC policy is %s: %s", policy, shortened(text))
 	}
 }
 
+// mendedPolicy is a record with a policy that does something, and reports that come here if
+// nobody gets them.
+func (f *finder) mendedPolicy(tags []tag) string {
+	var parts []string
+	for _, t := range tags {
+		if t.name == "p" && strings.EqualFold(t.value, "none") {
+			t.value = "quarantine"
+		}
+		parts = append(parts, t.name+"="+t.value)
+	}
+	if valueOf(tags, "rua") == "" && f.Site.Reports != "" {
+		parts = append(parts, "rua=mailto:"+f.Site.Reports)
+	}
+	return strings.Join(parts, "; ")
+}
+
 // checkReports looks whether the reports can arrive.
-func (f *finder) checkReports(name, rua string) {
+func (f *finder) checkReports(name, rua string, mended []Record) {
 	if rua == "" {
-		f.bad(LevelNote, trouble{name: name, what: "Nobody gets reports about the domain's mail (no rua=).", why: "They show who sends in the domain's name, and what of your own mail fails.", records: f.want("dmarc", name)})
+		f.bad(LevelNote, trouble{name: name, what: "Nobody gets reports about the domain's mail (no rua=).", why: "They show who sends in the domain's name, and what of your own mail fails.", records: mended, replace: true})
 		return
 	}
 	for i, uri := range strings.Split(rua, ",") {
@@ -110,7 +127,7 @@ func (f *finder) checkReports(name, rua string) {
 		_, domain, mail := strings.Cut(address, "@")
 		ascii, err := Name(domain)
 		if !strings.EqualFold(scheme, "mailto") || !mail || err != nil {
-			f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s is no address for reports: it has to be mailto:someone@example.org.", shown(uri)), why: "The reports do not arrive.", records: f.want("dmarc", name)})
+			f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s is no address for reports: it has to be mailto:someone@example.org.", shown(uri)), why: "The reports do not arrive.", records: f.want("dmarc", name), replace: true})
 			continue
 		}
 		if below(ascii, f.Site.Domain) || below(f.Site.Domain, ascii) || i >= 5 {
@@ -141,14 +158,14 @@ func (f *finder) checkTLSRPT() {
 		return
 	}
 	if len(texts) > 1 {
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s has %d TLS-RPT records.", name, len(texts)), why: "With several none counts.", mend: "Leave one, such as this.", records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s has %d TLS-RPT records.", name, len(texts)), why: "With several none counts.", mend: "Leave one, such as this.", records: want, replace: true})
 		return
 	}
 	tags, _ := tagList(texts[0])
 	for uri := range strings.SplitSeq(valueOf(tags, "rua"), ",") {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(uri), ":")
 		if !strings.EqualFold(scheme, "mailto") && !strings.EqualFold(scheme, "https") {
-			f.bad(LevelWarning, trouble{name: name, what: "The TLS-RPT record names nobody who gets the reports (rua=mailto:… or https:…).", why: "The reports do not arrive.", records: want})
+			f.bad(LevelWarning, trouble{name: name, what: "The TLS-RPT record names nobody who gets the reports (rua=mailto:… or https:…).", why: "The reports do not arrive.", records: want, replace: true})
 			return
 		}
 	}

@@ -73,6 +73,9 @@ func TestCheckSPFFaults(t *testing.T) {
 			records: []string{"v=spf1 ip6:2001:db8::25 ip4:192.0.2.25 include:_spf.example.net -all"}},
 		{what: "neither address", old: spf, new: with("v=spf1 include:_spf.example.net ~all"), want: []string{"error spf: SPF does not let 192.0.2.25, 2001:db8::25 send for example.org (fail)."},
 			records: []string{"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 include:_spf.example.net ~all"}},
+		{what: "neither address, and no end", old: spf, new: with("v=spf1 include:_spf.example.net"), want: []string{
+			"error spf: SPF does not let 192.0.2.25, 2001:db8::25 send", "warning spf: The SPF record of example.org does not say what all others may do."},
+			records: []string{"v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 include:_spf.example.net -all\nv=spf1 ip4:192.0.2.25 ip6:2001:db8::25 include:_spf.example.net -all"}},
 		{what: "too many lookups", old: spf, new: with("v=spf1 mx" + includes + " -all"), want: slices.Concat([]string{
 			"error spf: The SPF record of example.org is broken: include:_s0.example.net leads to _s0.example.net, which has 0 SPF records where it should have one."},
 			slices.Repeat([]string{"error spf: The SPF record of example.org is broken"}, 4), []string{"error spf: The SPF record of example.org takes 12 lookups in the DNS; 10 are allowed."})},
@@ -158,6 +161,8 @@ func TestCheckDMARCFaults(t *testing.T) {
 		{what: "another text", old: name, new: with("hello"), want: []string{`error dmarc: _dmarc.example.org has a text that is no DMARC record: "hello".`}},
 		{what: "several", new: with("v=DMARC1; p=reject"), want: []string{"error dmarc: _dmarc.example.org has 2 DMARC records."}},
 		{what: "p=none", old: name, new: with("v=DMARC1; p=none" + rua), want: []string{"note dmarc: The DMARC policy is p=none"}, records: []string{"v=DMARC1; p=quarantine" + rua}},
+		{what: "p=none, and no reports", old: name, new: with("v=DMARC1; sp=none; p=none"), want: []string{"note dmarc: The DMARC policy is p=none", "note dmarc: Nobody gets reports"},
+			records: []string{"v=DMARC1; sp=none; p=quarantine; rua=mailto:postmaster@example.org\nv=DMARC1; sp=none; p=quarantine; rua=mailto:postmaster@example.org"}},
 		{what: "no policy", old: name, new: with("v=DMARC1" + rua), want: broken("it has no policy (p=).")},
 		{what: "a wrong policy", old: name, new: with("v=DMARC1; p=refuse" + rua), want: broken("p=refuse is none of")},
 		{what: "a wrong policy for names below", old: name, new: with("v=DMARC1; p=reject; sp=drop" + rua), want: broken("sp=drop is none of")},

@@ -32,7 +32,7 @@ func (f *finder) checkMX() {
 		return
 	}
 	if len(all) == 1 && all[0].Mx == "." {
-		f.bad(LevelError, trouble{name: domain, what: domain + " says that it takes no mail (null MX).", why: "Other servers return all mail for it at once.", records: want})
+		f.bad(LevelError, trouble{name: domain, what: domain + " says that it takes no mail (null MX).", why: "Other servers return all mail for it at once.", records: want, replace: true})
 		return
 	}
 	old := f.old
@@ -47,7 +47,7 @@ func (f *finder) checkMX() {
 	if ours < 0 {
 		f.bad(LevelError, trouble{
 			name: domain, what: fmt.Sprintf("No MX record of %s leads to this server, %s.", domain, f.Site.Host),
-			why: "The domain's mail goes elsewhere.", records: want,
+			why: "The domain's mail goes elsewhere.", records: want, replace: true,
 		})
 		return
 	}
@@ -62,7 +62,7 @@ func (f *finder) checkMailHost(mx *dns.MX) (ours bool) {
 	if _, err := netip.ParseAddr(bare(mx.Mx)); err == nil || !named {
 		f.bad(LevelError, trouble{
 			name: domain, what: fmt.Sprintf("The MX record of %s names %s, which is no host's name.", domain, shown(bare(mx.Mx))),
-			why: "Other servers cannot use it; an address is not allowed there.", mend: fix, records: f.want("mx", domain),
+			why: "Other servers cannot use it; an address is not allowed there.", mend: fix, records: f.want("mx", domain), replace: true,
 		})
 		return false
 	}
@@ -70,7 +70,7 @@ func (f *finder) checkMailHost(mx *dns.MX) (ours bool) {
 		f.bad(LevelWarning, trouble{
 			name: host, what: fmt.Sprintf("The MX record of %s names %s, which is an alias (CNAME).", domain, host),
 			why: "That is not allowed (RFC 2181 section 10.3): some servers refuse to send there.", mend: "Name the host itself, or give it A and AAAA records of its own.",
-			records: f.want("mx", domain),
+			records: f.want("mx", domain), replace: true,
 		})
 	} else if errors.Is(err, ErrTemporary) {
 		f.look(host, dns.TypeCNAME) // which notes it
@@ -90,7 +90,7 @@ func (f *finder) checkMailHost(mx *dns.MX) (ours bool) {
 		f.bad(LevelNote, trouble{
 			name: host, what: fmt.Sprintf("Mail for %s comes here under the name %s, while this server calls itself %s.", domain, host, f.Site.Host),
 			why: "Servers that verify certificates want one for " + host + ".", mend: "Name this server by one name everywhere, or have both in its certificate.",
-			records: f.want("mx", domain),
+			records: f.want("mx", domain), replace: true,
 		})
 		return true
 	}
@@ -236,7 +236,7 @@ func (f *finder) checkReverse(a netip.Addr) {
 	case len(confirmed) > 0:
 		f.bad(LevelWarning, trouble{
 			name: a.String(), what: fmt.Sprintf("%s has the name %s, not %s.", a, few(confirmed), f.Site.Host),
-			why: "This server greets as " + f.Site.Host + "; some servers mistrust one that has another name.", mend: mend, records: want,
+			why: "This server greets as " + f.Site.Host + "; some servers mistrust one that has another name.", mend: mend, records: want, replace: true,
 		})
 	case slices.Contains(names, f.Site.Host):
 		f.bad(LevelError, trouble{
@@ -246,7 +246,7 @@ func (f *finder) checkReverse(a netip.Addr) {
 		})
 	default:
 		f.bad(LevelError, trouble{
-			name: a.String(), what: fmt.Sprintf("%s has the name %s, which does not lead back to it.", a, few(names)), why: why, mend: mend, records: want,
+			name: a.String(), what: fmt.Sprintf("%s has the name %s, which does not lead back to it.", a, few(names)), why: why, mend: mend, records: want, replace: true,
 		})
 	}
 }

@@ -55,14 +55,14 @@ func (f *finder) checkService(s Service, name string, all []*dns.SRV) bool {
 	case none && s.Port == 0:
 		return false
 	case none:
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s says that there is no %s; this server offers it.", name, s.Name), why: why, records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s says that there is no %s; this server offers it.", name, s.Name), why: why, records: want, replace: true})
 	case here < 0 && s.Port == 0:
 	case here < 0:
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s leads to %s, not to %s.", name, bare(all[0].Target), f.Site.Host), why: why, records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s leads to %s, not to %s.", name, bare(all[0].Target), f.Site.Host), why: why, records: want, replace: true})
 	case s.Port == 0:
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s leads here, but %s is not offered.", name, s.Name), why: "Mail apps try in vain.", records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s leads here, but %s is not offered.", name, s.Name), why: "Mail apps try in vain.", records: want, replace: true})
 	case all[here].Port != s.Port:
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s names port %d; it is %d.", name, all[here].Port, s.Port), why: why, records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s names port %d; it is %d.", name, all[here].Port, s.Port), why: why, records: want, replace: true})
 	default:
 		return true
 	}
@@ -117,14 +117,14 @@ func (f *finder) compareCAA(name, issuer string, records []dns.RR) {
 	case !restricted:
 	case len(allowed) == 0:
 		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("The CAA records of %s let no CA issue certificates.", name),
-			why: "The certificate cannot be renewed.", records: f.want("caa", f.Site.Host)})
+			why: "The certificate cannot be renewed.", records: f.want("caa", f.Site.Host), replace: name == f.Site.Host})
 	case issuer == "":
 		f.ok(name, "Certificates for %s may come from %s (CAA).", f.Site.Host, few(allowed))
 	case slices.Contains(allowed, issuer):
 		f.ok(name, "The CA of the certificate, %s, is allowed (CAA).", issuer)
 	default:
 		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("The CAA records of %s allow %s, but the certificate is from %s.", name, few(allowed), issuer),
-			why: "The certificate cannot be renewed there.", records: f.want("caa", f.Site.Host)})
+			why: "The certificate cannot be renewed there.", records: f.want("caa", f.Site.Host), replace: name == f.Site.Host})
 	}
 }
 

@@ -49,21 +49,24 @@ func (f *finder) checkSPFOf(domain string, texts []string) {
 	facts := f.readSPF(domain, texts[0])
 	f.old = old
 	before := len(f.found)
-	f.checkSPFFacts(domain, texts[0], facts)
 	if len(facts.problems) == 0 && facts.lookups <= maxSPFLookups {
-		f.checkSenders(domain, texts[0])
+		mended := f.checkSenders(domain, texts[0], ended(texts[0], facts.end))
+		f.checkSPFFacts(domain, facts, mended)
+	} else {
+		f.checkSPFFacts(domain, facts, ended(texts[0], facts.end))
 	}
 	if good := !slices.ContainsFunc(f.found[before:], func(one Finding) bool { return one.Level != LevelNote }); good {
 		f.ok(domain, "SPF lets this server send for %s: %s", domain, shortened(texts[0]))
 	}
 }
 
-// checkSPFFacts says what is wrong with a record, whoever sends.
-func (f *finder) checkSPFFacts(domain, text string, facts spfFacts) {
+// checkSPFFacts says what is wrong with a record, whoever sends. mended is the record with
+// all that is to be changed.
+func (f *finder) checkSPFFacts(domain string, facts spfFacts, mended string) {
 	for _, p := range facts.problems[:min(len(facts.problems), 5)] {
 		f.bad(LevelError, trouble{
 			name: domain, what: fmt.Sprintf("The SPF record of %s is broken: %s.", domain, p),
-			why: "A broken record counts as a failure or as none.", mend: "Correct it; what this server needs is below.", records: f.want("spf", domain),
+			why: "A broken record counts as a failure or as none.", mend: "Correct it; what this server needs is below.", records: f.want("spf", domain), replace: true,
 		})
 	}
 	for _, o := range facts.open[:min(len(facts.open), 5)] {
@@ -83,11 +86,9 @@ func (f *finder) checkSPFFacts(domain, text string, facts spfFacts) {
 	switch facts.end {
 	case '-', '~', '+': // the last is open already
 	case '?':
-		f.bad(LevelWarning, trouble{name: domain, what: fmt.Sprintf("The SPF record of %s ends in ?all, which says nothing.", domain), why: why,
-			records: f.spfRecord(domain, strings.Replace(text, "?all", "~all", 1))})
+		f.bad(LevelWarning, trouble{name: domain, what: fmt.Sprintf("The SPF record of %s ends in ?all, which says nothing.", domain), why: why, records: f.spfRecord(domain, mended), replace: true})
 	default:
-		f.bad(LevelWarning, trouble{name: domain, what: fmt.Sprintf("The SPF record of %s does not say what all others may do.", domain), why: why,
-			records: f.spfRecord(domain, strings.TrimSpace(text)+" -all")})
+		f.bad(LevelWarning, trouble{name: domain, what: fmt.Sprintf("The SPF record of %s does not say what all others may do.", domain), why: why, records: f.spfRecord(domain, mended), replace: true})
 	}
 	if facts.ptr {
 		f.bad(LevelNote, trouble{name: domain, what: fmt.Sprintf("The SPF record of %s uses ptr.", domain), why: "It is slow, and some do not look at it any more (RFC 7208 section 5.5).",
@@ -95,14 +96,31 @@ func (f *finder) checkSPFFacts(domain, text string, facts spfFacts) {
 	}
 }
 
-// checkSenders asks whether mail from this server passes.
-func (f *finder) checkSenders(domain, text string) {
+// ended is a record that says what all others may do, if it did not say so.
+func ended(text string, end byte) string {
+	switch words := strings.Fields(text); end {
+	case '?':
+		for i, w := range words {
+			if strings.EqualFold(w, "?all") {
+				words[i] = "~all"
+			}
+		}
+		return strings.Join(words, " ")
+	case 0:
+		return strings.Join(append(words, "-all"), " ")
+	}
+	return text
+}
+
+// checkSenders asks whether mail from this server passes, and returns the record in which
+// it does.
+func (f *finder) checkSenders(domain, text, mended string) string {
 	if hosts := f.Site.Smarthosts; len(hosts) > 0 {
 		f.bad(LevelNote, trouble{
 			name: domain, what: fmt.Sprintf("Mail leaves through %s; which addresses it comes from is not known here.", strings.Join(hosts, ", ")),
 			why: "They have to be in the SPF record.", mend: "Its provider says what to include: compare it with the record.",
 		})
-		return
+		return mended
 	}
 	var failed []netip.Addr
 	var first, why string
@@ -116,7 +134,7 @@ func (f *finder) checkSenders(domain, text string) {
 		}
 	}
 	if len(failed) == 0 {
-		return
+		return mended
 	}
 	t := trouble{
 		name: domain, what: fmt.Sprintf("SPF does not let %s send for %s (%s).", joined(failed), domain, first),
@@ -125,9 +143,11 @@ func (f *finder) checkSenders(domain, text string) {
 	if want := f.want("spf", domain); len(want) > 0 && strings.EqualFold(want[0].Value, strings.TrimSpace(text)) {
 		t.mend = "The record itself is right: it goes by the MX record and the server's addresses, which have to be mended."
 	} else {
-		t.mend, t.records = "Add the server to the record.", f.spfRecord(domain, allowed(text, failed))
+		mended = allowed(mended, failed)
+		t.mend, t.records, t.replace = "Add the server to the record.", f.spfRecord(domain, mended), true
 	}
 	f.bad(LevelError, t)
+	return mended
 }
 
 // judge asks what SPF says of a sender. Sender "" is that of a report.
@@ -162,7 +182,7 @@ func (f *finder) checkHelo(host string) {
 		return
 	case 1:
 	default:
-		f.bad(LevelError, trouble{name: host, what: fmt.Sprintf("%s has %d SPF records.", host, len(texts)), why: "One alone is allowed: with several none counts.", records: want})
+		f.bad(LevelError, trouble{name: host, what: fmt.Sprintf("%s has %d SPF records.", host, len(texts)), why: "One alone is allowed: with several none counts.", records: want, replace: true})
 		return
 	}
 	good := true
@@ -170,7 +190,7 @@ func (f *finder) checkHelo(host string) {
 		if result, reason, ok := f.judge(a, ""); ok && result != "pass" {
 			good = false
 			f.bad(LevelWarning, trouble{name: host, what: fmt.Sprintf("SPF does not let %s greet as %s (%s).", a, host, result),
-				why: "Reports of this server are mistrusted" + because(reason) + ".", records: want})
+				why: "Reports of this server are mistrusted" + because(reason) + ".", records: want, replace: true})
 		}
 	}
 	if good {

@@ -29,12 +29,12 @@ func (f *finder) checkMTASTS() {
 		f.bad(LevelNote, trouble{name: name, what: domain + " has no record of MTA-STS.", why: "Nobody looks for the policy, so TLS on the way here can be switched off by an attacker.", records: want})
 		return
 	case len(texts) > 1:
-		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s has %d records of MTA-STS.", name, len(texts)), why: "With several none counts.", mend: "Leave one.", records: want})
+		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%s has %d records of MTA-STS.", name, len(texts)), why: "With several none counts.", mend: "Leave one.", records: want, replace: true})
 		return
 	}
 	if _, err := ParseSTSRecord(texts[0]); err != nil {
 		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("The record of MTA-STS is broken: %v.", err), why: "It counts as if there were none.",
-			mend: "It has to be like this: v=STSv1; id=1", records: want})
+			mend: "It has to be like this: v=STSv1; id=1", records: want, replace: true})
 		return
 	}
 	f.checkPolicyText(name)
@@ -127,7 +127,7 @@ func (f *finder) checkTLSA() {
 	want := f.want("tlsa", name)
 	if len(usable) < len(all) {
 		f.bad(LevelWarning, trouble{name: name, what: fmt.Sprintf("%d of %d TLSA records cannot be used for mail.", len(all)-len(usable), len(all)),
-			why: "Only the usages 2 and 3 count for mail servers (RFC 7672 section 3.1).", mend: "Remove them; 3 1 1 is the usual kind.", records: want})
+			why: "Only the usages 2 and 3 count for mail servers (RFC 7672 section 3.1).", mend: "Remove them; 3 1 1 is the usual kind.", records: want, replace: true})
 	}
 	if !answer.Authentic {
 		f.bad(LevelNote, trouble{name: name, what: "The TLSA records were not verified by DNSSEC here.", why: "In a zone that is not signed nobody looks at them.",
@@ -144,7 +144,7 @@ func (f *finder) checkTLSA() {
 			level = LevelWarning
 		}
 		f.bad(level, trouble{name: name, what: fmt.Sprintf("The TLSA records (%s) do not fit the certificate in service.", tlsaTexts(usable)),
-			why: "Servers that look at them, and find the zone signed, do not deliver here.", mend: "Publish the record of the present certificate, or remove them all.", records: want})
+			why: "Servers that look at them, and find the zone signed, do not deliver here.", mend: "Publish the record of the present certificate, or remove them all.", records: want, replace: true})
 		return
 	}
 	f.ok(name, "A TLSA record fits the certificate (DANE).")

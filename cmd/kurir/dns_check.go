@@ -173,7 +173,11 @@ func (e *env) printToPublish(f dnsutil.Finding) {
 	if len(f.Records) == 0 {
 		return
 	}
-	e.printf("         Publish:\n")
+	if f.Replace {
+		e.printf("         Publish, in place of what is there:\n")
+	} else {
+		e.printf("         Publish:\n")
+	}
 	for _, r := range f.Records {
 		e.printf("           %s\n", recordLine(r))
 	}

@@ -76,7 +76,7 @@ func TestDNSCheckFaults(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("exit %d", code)
 	}
-	contains(t, out, "error    No MX record of example.test leads to this server, mail.example.test.\n         The domain's mail goes elsewhere.\n         Publish:\n           example.test  MX  10 mail.example.test.\n",
+	contains(t, out, "error    No MX record of example.test leads to this server, mail.example.test.\n         The domain's mail goes elsewhere.\n         Publish, in place of what is there:\n           example.test  MX  10 mail.example.test.\n",
 		"Others may remember the present answer for 1h more.", "error    SPF does not let 192.0.2.25, 2001:db8::25 send", "The record itself is right", "2 errors, 0 warnings")
 	contains(t, errs, "2 errors, 0 warnings, 1 note")
 	code, out, _ = s.do("", strings.Fields("dns check example.test --json "+ours)...)
