@@ -119,6 +119,9 @@ func (s *session) onwardSender(alias string) (string, error) {
 		}
 	}
 	sender, err := f.Sender(s.mail.From.String(), alias)
+	if err == nil {
+		err = s.mayRelay(s.mail.From) // what comes back could go nowhere
+	}
 	if err != nil {
 		return "", &Reply{550, "5.1.7", "mail from this sender address can't be passed on to another server", err}
 	}
@@ -150,10 +153,16 @@ func copies(to []onward) map[string]int {
 	return n
 }
 
-// allOnward are the addresses elsewhere of all recipients.
+// allOnward are the addresses elsewhere of all recipients, each once.
 func (s *session) allOnward() (all []onward) {
+	seen := map[string]bool{}
 	for _, r := range s.recipients {
-		all = append(all, r.onward...)
+		for _, o := range r.onward {
+			if !seen[o.address] {
+				seen[o.address] = true
+				all = append(all, o)
+			}
+		}
 	}
 	return all
 }

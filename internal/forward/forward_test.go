@@ -183,6 +183,14 @@ func TestSeal(t *testing.T) {
 	if err != nil || c.Result != mailauth.Pass || c.Sets[0].Domain != "example.test" || !strings.Contains(c.Sets[0].Results, "spf=pass") {
 		t.Fatalf("%+v %v\n%s", c, err, header)
 	}
+	// The next server's set follows.
+	sealed := string(header) + letter
+	v.Chain = c
+	header = r.Seal(t.Context(), "friend@example.test", v, func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(sealed)), nil })
+	if c, err = arc.Verify(t.Context(), keys{key}, strings.NewReader(string(header)+sealed)); err != nil || c.Result != mailauth.Pass || len(c.Sets) != 2 {
+		t.Errorf("%+v %v\n%s", c, err, header)
+	}
+	v.Chain = arc.Chain{Result: mailauth.None}
 	if h := r.Seal(t.Context(), "friend@example.test", policy.Verdict{}, open); h != nil {
 		t.Errorf("without a verdict: %s", h)
 	}
