@@ -36,7 +36,8 @@ func dkimList(e *env) *cobra.Command {
 		Long: `List keys, whether the DNS has their records, and what is to be done. The states:
 pending waits for its record to appear in the DNS; active signs; retiring signs no more, and
 its record stays for mail on its way; retired is over, and its record may be removed. With a
-domain, records that are not there as they should be are printed, to be published.`,
+domain, records that are not there as they should be are printed, to be published; as lines
+of a zone file: kurir dns records DOMAIN.`,
 		Example: `  kurir dkim list
   kurir dkim list example.org
   kurir dkim list --json`,
@@ -82,7 +83,7 @@ func (e *env) printDKIMRecords(keys []admin.DKIMKey) {
 			begun = true
 			e.printf("\nTo be published:\n")
 		}
-		e.printf("\n%s\n", signing.Record{Name: k.Name, Value: k.Value}.Zone())
+		e.printDKIMRecord(k)
 	}
 }
 
@@ -120,6 +121,11 @@ record then), or where this server sees another DNS than the rest of the world.`
 	return c
 }
 
+// printDKIMRecord prints a record as the forms of DNS hosters ask for it.
+func (e *env) printDKIMRecord(k admin.DKIMKey) {
+	e.printf("\n  name   %s\n  type   TXT\n  value  %s\n", k.Name, k.Value)
+}
+
 // printRotation says what was done, and what there is to do.
 func (e *env) printRotation(r admin.RotatedDKIM) {
 	waits := false
@@ -135,7 +141,7 @@ func (e *env) printRotation(r admin.RotatedDKIM) {
 		e.printf("The keys that were waiting sign now. Their records:\n")
 	}
 	for _, k := range r.Keys {
-		e.printf("\n%s\n", signing.Record{Name: k.Name, Value: k.Value}.Zone())
+		e.printDKIMRecord(k)
 	}
 	if waits {
 		e.printf("\nThe old keys sign until the DNS shows the new ones. To see how far it is: kurir dkim list %s\n", r.Keys[0].Domain)

@@ -19,7 +19,9 @@ func (d *data) newSigning(o dataOptions) *signing.Signer {
 		Log:    o.log,
 	}
 	if !d.isLocal(o) {
-		so.DNS, so.Domains = o.resolver(), d.domainNames
+		dns := o.resolver()
+		dns.MaxCache = -1 // what was not there a minute ago may have been published since
+		so.DNS, so.Domains = dns, d.domainNames
 	}
 	return signing.New(d.db, so)
 }
