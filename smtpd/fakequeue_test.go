@@ -101,6 +101,9 @@ func envelopeText(e queue.Envelope, text string) string {
 	}
 	id, n, forwarded := strings.Cut(e.ID, "-f")
 	top := "Received: "
+	if strings.HasPrefix(relayed, "DKIM-Signature: ") {
+		top = "DKIM-Signature: "
+	}
 	if forwarded {
 		fmt.Fprintf(&b, " f%s", n)
 		if strings.HasPrefix(relayed, "ARC-Seal: ") {

@@ -225,6 +225,10 @@ func (k *talk) set(s string) {
 		k.st.queue.held = value
 	case "failAfter":
 		k.st.queue.failAfter = n
+	case "Signer":
+		k.srv.Signer = fakeSigner{}
+	case "signErr":
+		k.srv.Signer = fakeSigner{errOf(value)}
 	case "policy":
 		k.srv.Policy = fakePolicy{}
 	case "NoForward":

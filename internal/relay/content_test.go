@@ -1,7 +1,10 @@
 package relay_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -98,6 +101,57 @@ func TestEightBit(t *testing.T) {
 	o := g.sendMessage(message(header+strings.Repeat(strings.Repeat("\u00fc", 35)+"\r\n", 25)), "bob@example.net").Outcomes[0]
 	if o.Reply.Status != "5.3.4" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// # RFC 6376 section 5.3: a message is signed as it is transported. What was signed and
+// is converted gets new signatures; nothing else does.
+func TestResign(t *testing.T) {
+	const header = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+	const signature = "DKIM-Signature: new\r\n"
+	for _, tt := range []struct {
+		name     string
+		peer     *smtptest.Peer
+		body     string
+		made     string
+		fail     error
+		asked    int
+		want     string
+		contents string // the beginning of what arrives
+	}{
+		{"eight bits where they may be", nil, "\u00fc", signature, nil, 0, "sent 250 2.0.0 ok, taken", "MIME"},
+		{"seven bits", seven(), "x", signature, nil, 0, "sent 250 2.0.0 ok, taken", "MIME"},
+		{"converted", seven(), "\u00fc", signature, nil, 1, "sent 250 2.0.0 ok, taken", signature + "MIME"},
+		{"none of ours", seven(), "\u00fc", "", nil, 1, "sent 250 2.0.0 ok, taken", "MIME"},
+		{"a fault", seven(), "\u00fc", signature, errors.New("disk"), 1, "deferred 4.3.0 This server cannot read the message: disk.", ""},
+	} {
+		g := newRig(t, theHost)
+		p := g.peer(tt.peer, "192.0.2.1")
+		asked := 0
+		g.Resign = func(_ context.Context, open func() (io.ReadCloser, error)) ([]byte, error) {
+			asked++
+			r, err := open()
+			if err != nil {
+				return nil, err
+			}
+			b, err := io.ReadAll(r)
+			if !strings.HasSuffix(string(b), "\r\n\r\n=C3=BC\r\n") {
+				t.Errorf("%s: signed is\n%s", tt.name, b)
+			}
+			return []byte(tt.made), errors.Join(err, r.Close(), tt.fail)
+		}
+		want(t, g.sendMessage(message(header+tt.body+"\r\n"), "bob@example.net"), at+tt.want)
+		if asked != tt.asked {
+			t.Errorf("%s: signed %d times", tt.name, asked)
+		}
+		for _, d := range p.Delivered() {
+			if !strings.HasPrefix(string(d.Data), tt.contents) || strings.Count(string(d.Data), "MIME-Version") != 1 {
+				t.Errorf("%s:\n%s", tt.name, d.Data)
+			}
+			if want := fmt.Sprintf(" SIZE=%d", len(d.Data)); tt.asked > 0 && !strings.HasSuffix(d.Mail, want) {
+				t.Errorf("%s: %s, but it is%s", tt.name, d.Mail, want)
+			}
+		}
 	}
 }
 
