@@ -8,19 +8,19 @@ import (
 	"testing"
 )
 
-// dkimKey is a key as "kurir dkim list --json" shows it.
-type dkimKey struct {
+// listedKey is a key as "kurir dkim list --json" shows it.
+type listedKey struct {
 	Domain, Selector, Algorithm, State, Name, Value, DNS, Next string
 }
 
-func (m *mailer) dkim(args ...string) (keys []dkimKey) {
+func (m *mailer) dkim(args ...string) (keys []listedKey) {
 	m.t.Helper()
 	ok(m.t, "dkim list", json.Unmarshal([]byte(m.kurir("", append([]string{"dkim", "list", "--json"}, args...)...)), &keys))
 	return keys
 }
 
 // dkimZone has the records of keys, for dnstest.
-func dkimZone(keys []dkimKey) string {
+func dkimZone(keys []listedKey) string {
 	var b strings.Builder
 	for _, k := range keys {
 		fmt.Fprintf(&b, "%s. 0 TXT \"%s\" \"%s\"\n", k.Name, k.Value[:50], k.Value[50:])
@@ -33,7 +33,7 @@ var dkimResult = regexp.MustCompile(`dkim=(\w+)[^;]*? header\.d=(\S+)[^;]*? head
 
 // openDKIM has OpenDKIM verify a message, and returns what it says of each signature:
 // "pass local.test rsa-sha256".
-func openDKIM(c *client, keys []dkimKey, text string) (results []string, selectors string) {
+func openDKIM(c *client, keys []listedKey, text string) (results []string, selectors string) {
 	c.t.Helper()
 	var published strings.Builder
 	for _, k := range keys {
