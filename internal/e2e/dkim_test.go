@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"kurir/internal/signing"
 )
 
 // listedKey is a key as "kurir dkim list --json" shows it.
@@ -21,11 +23,11 @@ func (m *mailer) dkim(args ...string) (keys []listedKey) {
 
 // dkimZone has the records of keys, for dnstest.
 func dkimZone(keys []listedKey) string {
-	var b strings.Builder
+	b := "$TTL 0\n"
 	for _, k := range keys {
-		fmt.Fprintf(&b, "%s. 0 TXT \"%s\" \"%s\"\n", k.Name, k.Value[:50], k.Value[50:])
+		b += signing.Record{Name: k.Name, Value: k.Value}.Zone() + "\n"
 	}
-	return b.String()
+	return b
 }
 
 // dkimResult is what OpenDKIM says of one signature.

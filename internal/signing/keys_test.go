@@ -51,6 +51,11 @@ func TestKeys(t *testing.T) {
 	if records, err := r.Records(t.Context(), ""); len(records) != 0 || err != nil {
 		t.Error(records, err)
 	}
+	zone := records[0].Zone()
+	joined := strings.ReplaceAll(strings.TrimPrefix(zone, keys[0].Name()+". IN TXT \""), "\" \"", "")
+	if joined != records[0].Value+"\"" || strings.Count(zone, "\" \"") != 1 || len(strings.Split(zone, "\"")[1]) != 255 {
+		t.Error(zone)
+	}
 	// Another process, or the next start, has the same keys.
 	if all, err := New(r.db, r.o).Keys(t.Context(), ""); err != nil || len(all) != 4 || all[0].Record() != records[0] {
 		t.Errorf("%v %v", all, err)

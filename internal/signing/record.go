@@ -93,3 +93,18 @@ func (k Key) compare(text string) (state, why string) {
 
 // trimmed is base64 without the padding that some leave out.
 func trimmed(text string) string { return strings.TrimRight(text, "=") }
+
+// maxString is how many octets one string of a TXT record has at most (RFC 1035 section 3.3).
+const maxString = 255
+
+// Zone is the record as a line of a zone file, without an end of line.
+func (r Record) Zone() string {
+	var b strings.Builder
+	b.WriteString(r.Name + ". IN TXT")
+	for value := r.Value; value != ""; {
+		n := min(len(value), maxString)
+		b.WriteString(` "` + value[:n] + `"`)
+		value = value[n:]
+	}
+	return b.String()
+}
