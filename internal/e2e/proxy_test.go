@@ -206,3 +206,42 @@ func TestGate(t *testing.T) {
 	}
 	t.Error("ten connections in a row")
 }
+
+// TestSharedAddress: a proxy that hides who connects is noticed by the names that come
+// through it, and is said at once, by check, and at the next start.
+func TestSharedAddress(t *testing.T) {
+	t.Parallel()
+	m := newMailer(t, setup{rest: "[inbound]\nconnections_minute = 2\nrefusals_hour = 1"})
+	const want = "connections from 127.0.0.1 (this machine itself: a proxy on it?) stand for everybody"
+	for i := range 5 {
+		if strings.Contains(m.run.out.String(), want) {
+			t.Errorf("it is said after %d names", i)
+		}
+		got := talk(t, through(t, m, smtpPort, ""), fmt.Sprintf("EHLO mx%d.elsewhere.test", i), "MAIL FROM:<>", "RCPT TO:<nobody@local.test>")
+		if !strings.HasPrefix(last(got), "550 5.1.1 ") {
+			t.Errorf("everybody is kept out for one: %q", got)
+		}
+	}
+	contains(t, m.run.out.String(), want)
+	m.stop()
+	m.start()
+	contains(t, m.run.out.String(), want, "userland proxy")
+	m.stop()
+	contains(t, m.kurir("", "check"), want)
+}
+
+// TestProxyPrograms: the headers of other people's programs, in both versions.
+func TestProxyPrograms(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, "swaks")
+	m := newMailer(t, setup{rest: "[proxy]\nnetworks = [\"127.0.0.0/8\"]"})
+	for version, family := range map[string]string{"1": "TCP4", "2": "AF_INET"} {
+		c.must("", "swaks", "--server", m.at(smtpPort), "--helo", "client.test", "-f", "carol@elsewhere.test", "-t", alice, "--tls",
+			"--header", "Subject: swaks-"+version, "--proxy-version", version, "--proxy-family", family,
+			"--proxy-source", "192.0.2.77", "--proxy-source-port", "50000", "--proxy-dest", "198.51.100.5", "--proxy-dest-port", "25")
+		contains(t, received(t, m, "swaks-"+version), "Received: from client.test ([192.0.2.77])", "with ESMTPS")
+	}
+	c = newClient(t, "curl")
+	contains(t, c.must("", "curl", "-sS", "--haproxy-protocol", "http://"+m.at(httpPort)+"/healthz"), "ok")
+	contains(t, c.must("", "curl", "-sS", "--haproxy-protocol", "-k", "-u", alice+":"+password, "imaps://"+m.at(imapsPort)+"/"), "INBOX")
+}
