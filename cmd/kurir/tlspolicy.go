@@ -27,10 +27,15 @@ func (d *data) openTLS(o dataOptions) (err error) {
 	d.tlsPolicies = tlspolicy.Open(to)
 	d.closers = append(d.closers, d.tlsPolicies.Close)
 	d.relay.RootCAs, d.relay.STS, d.relay.Memory = roots, d.tlsPolicies, d.tlsPolicies
-	for _, c := range o.cfg.Destinations {
-		d.relay.Destinations = append(d.relay.Destinations, relay.Destination{Domain: c.Domain, TLS: c.TLS})
-	}
+	d.relay.Destinations = destinations(o.cfg.Destinations)
 	return nil
+}
+
+func destinations(from []config.Destination) (to []relay.Destination) {
+	for _, d := range from {
+		to = append(to, relay.Destination{Domain: d.Domain, TLS: d.TLS})
+	}
+	return to
 }
 
 // authorities are the CAs that the system trusts and those of a file; nil without a file,
