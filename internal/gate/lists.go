@@ -56,7 +56,7 @@ func (g *Gate) inquire(ctx context.Context, ip netip.Addr) *inquiry {
 	ask := func(l List, white bool) {
 		all.Go(func() {
 			got, err := l.look(ctx, g.o.Resolver, ip, white)
-			if err != nil && g.trouble.say(l.Zone, g.o.Now()) && !errors.Is(ctx.Err(), context.Canceled) {
+			if err != nil && !errors.Is(ctx.Err(), context.Canceled) && g.trouble.say(l.Zone, g.o.Now()) {
 				g.o.Log.Warn("a list in the DNS is of no use, its word does not count", "list", l.Zone, "error", err)
 			}
 			q.add(got, white)

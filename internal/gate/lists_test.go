@@ -215,6 +215,9 @@ func TestListsEndWithConnection(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("a client that went away is the list's fault: %s", log)
 	}
+	if !g.trouble.say("bl.example", time.Now()) {
+		t.Error("the list's next fault would not be told")
+	}
 }
 
 func TestProbe(t *testing.T) {

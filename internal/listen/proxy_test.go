@@ -160,7 +160,9 @@ func TestProxyWithoutHeader(t *testing.T) {
 			t.Errorf("who sends nothing is told %q after %v", got, time.Since(start))
 		}
 		dripping := f.dial("10.0.0.1:3")
+		dripped := make(chan struct{})
 		go func() {
+			defer close(dripped)
 			for _, b := range []byte("PROXY TCP4 192.0.2.1 198.51.100.5 256 25\r\n") {
 				time.Sleep(time.Second)
 				if _, err := dripping.Write([]byte{b}); err != nil {
@@ -172,6 +174,7 @@ func TestProxyWithoutHeader(t *testing.T) {
 		if io.ReadAll(dripping); time.Since(start) != DefaultHeaderTimeout {
 			t.Errorf("who sends an octet a second is cut off after %v", time.Since(start))
 		}
+		<-dripped
 		waiting := f.dial("10.0.0.1:4")
 		synctest.Wait()
 		l.Close()
