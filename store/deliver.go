@@ -86,7 +86,11 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 		}
 		switch {
 		case t.Junk:
-			dir = filepath.Join(dir, s.junkDir(dir))
+			sub, err := s.junkDir(dir)
+			if err != nil {
+				return nil, nil, kindOf(err)
+			}
+			dir = filepath.Join(dir, sub)
 		case t.Mailbox != "":
 			sub, err := maildir.FolderDir(t.Mailbox)
 			if err != nil {

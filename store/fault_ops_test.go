@@ -71,6 +71,9 @@ var faultOps = []faultOp{
 	{name: "copy without links", whole: true, apart: true, do: func(f *faultCase) error { return f.transfer("INBOX", "Archive", (*Mailbox).Copy) }},
 	{name: "deliver, spilled", whole: true, spill: true, do: func(f *faultCase) error { return f.deliver(Target{Address: alice}) }},
 	{name: "keep and deliver, spilled", whole: true, spill: true, do: (*faultCase).keepAndDeliver},
+	{name: "deliver junk", whole: true, do: func(f *faultCase) error { return f.deliver(Target{Address: alice, Junk: true}) }},
+	{name: "deliver, edited", whole: true, do: (*faultCase).deliverEdited},
+	{name: "deliver, edited and spilled", whole: true, spill: true, do: (*faultCase).deliverEdited},
 	{name: "append", whole: true, do: (*faultCase).append},
 	{name: "append, warm", whole: true, warm: true, do: (*faultCase).append},
 	{name: "store", do: (*faultCase).store},
@@ -157,6 +160,22 @@ func (f *faultCase) deliver(targets ...Target) error {
 		return err
 	}
 	return errors.Join(f.deliverStaged(m), f.closed(m))
+}
+
+// deliverEdited delivers what has got text inserted and a header on top.
+func (f *faultCase) deliverEdited() error {
+	f.targets = []Target{{Address: alice}}
+	m, err := f.staged(newText)
+	if err != nil {
+		return err
+	}
+	if err = m.Insert(0, "X-Original-"); err == nil {
+		err = m.Prepend([]byte("Received: by x\r\n"))
+	}
+	if err == nil {
+		err = f.deliverStaged(m)
+	}
+	return errors.Join(err, f.closed(m))
 }
 
 // closed closes a message. That its file could not be removed is no failure of the

@@ -13,19 +13,19 @@ func TestDeliverJunk(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(t *testing.T, s *Store, a *Account)
-		want   string
+		want   string // the directory
 	}{
-		{"as made", func(*testing.T, *Store, *Account) {}, "Junk"},
+		{"as made", func(*testing.T, *Store, *Account) {}, ".Junk"},
 		{"renamed", func(t *testing.T, s *Store, a *Account) {
 			if err := a.Rename(t.Context(), "Junk", "Rubbish"); err != nil {
 				t.Fatal(err)
 			}
-		}, "Rubbish"},
+		}, ".Rubbish"},
 		{"gone", func(t *testing.T, s *Store, a *Account) {
 			if err := a.Delete(t.Context(), "Junk"); err != nil {
 				t.Fatal(err)
 			}
-		}, "INBOX"},
+		}, ""},
 		{"by name", func(t *testing.T, s *Store, a *Account) {
 			if err := a.Delete(t.Context(), "Junk"); err != nil {
 				t.Fatal(err)
@@ -33,7 +33,7 @@ func TestDeliverJunk(t *testing.T) {
 			if err := a.Create(t.Context(), "Junk", ""); err != nil {
 				t.Fatal(err)
 			}
-		}, "Junk"},
+		}, ".Junk"},
 		{"another use by that name", func(t *testing.T, s *Store, a *Account) {
 			for _, m := range []string{"Junk", "Trash"} {
 				if err := a.Delete(t.Context(), m); err != nil {
@@ -43,12 +43,21 @@ func TestDeliverJunk(t *testing.T) {
 			if err := a.Create(t.Context(), "Junk", "Trash"); err != nil {
 				t.Fatal(err)
 			}
-		}, "INBOX"},
+		}, ""},
+		{"spoilt", func(t *testing.T, s *Store, a *Account) {
+			path := filepath.Join(a.dir, ".Junk", maildir.MailboxFileName)
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, ".Junk"},
 		{"damaged", func(t *testing.T, s *Store, a *Account) {
 			if err := os.WriteFile(filepath.Join(a.dir, ".Junk", maildir.MailboxFileName), []byte("?"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, "Junk"},
+		}, ".Junk"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, a := testAccount(t, nil)
@@ -58,9 +67,9 @@ func TestDeliverJunk(t *testing.T) {
 			if _, err := s.Deliver(t.Context(), m, []Target{{Address: testAddress, Junk: true}}); err != nil {
 				t.Fatal(err)
 			}
-			st, err := a.Status(t.Context(), c.want)
-			if err != nil || st.Messages != 1 {
-				t.Errorf("%s has %d messages, %v", c.want, st.Messages, err)
+			got, err := os.ReadDir(filepath.Join(a.dir, c.want, "new"))
+			if err != nil || len(got) != 1 {
+				t.Errorf("%q has %d new messages, %v", c.want, len(got), err)
 			}
 		})
 	}
