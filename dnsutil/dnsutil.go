@@ -12,6 +12,9 @@
 // section 5.1 with RFC 7505. [Resolver.TLSA] is for DANE (RFC 7672), [Resolver.STSRecord]
 // and [STSFetcher] for MTA-STS (RFC 8461).
 //
+// A [Site] says which records a domain should publish for its mail server, and a [Checker]
+// what the world sees of them, and how to mend it.
+//
 // Names come in as people write them, in U-labels or A-labels, with or without the dot at
 // the end. They go out in lower case and A-labels, without that dot.
 //
