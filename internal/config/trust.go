@@ -47,3 +47,16 @@ func (l *loader) checkTrust() {
 		t.ARCSealers[i] = name
 	}
 }
+
+// trustWarnings are about mail that is believed, or refused, without need.
+func (c *Config) trustWarnings(add func(format string, args ...any)) {
+	if c.Trust.DMARC != TrustEnforce {
+		add("trust.dmarc is %s: mail that imitates other domains is delivered as if it were theirs", c.Trust.DMARC)
+	}
+	if c.Trust.OwnDomains != TrustEnforce {
+		add("trust.own_domains is %s: anybody can write in the name of your users, where DMARC does not forbid it", c.Trust.OwnDomains)
+	}
+	if c.Trust.SPFReject {
+		add("trust.spf_reject is true: mail that people have forwarded to them from elsewhere is refused")
+	}
+}

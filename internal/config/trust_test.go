@@ -33,3 +33,23 @@ func TestTrustMistakes(t *testing.T) {
 		}
 	}
 }
+
+func TestTrustWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                      "",
+		"dmarc = 'mark'":        "trust.dmarc is mark",
+		"own_domains = 'off'":   "trust.own_domains is off",
+		"spf_reject = true":     "trust.spf_reject is true",
+		"arc_sealers = ['a.b']": "",
+	} {
+		got := ""
+		for _, w := range good(t, name+"[trust]\n"+text).Warnings() {
+			if strings.HasPrefix(w, "trust.") {
+				got += w
+			}
+		}
+		if (got == "") != (want == "") || !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
