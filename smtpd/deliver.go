@@ -54,78 +54,37 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 		return replyTo(err)
 	}
 	var failed []Failure
-	var err error
 	if len(s.targets) > 0 {
+		var err error
 		if failed, err = w.srv.Store.Deliver(ctx, m, s.targets); err != nil {
 			return replyTo(err)
 		}
 	}
-	if len(failed) > 0 {
-		w.log.Warn("delivery failed for some recipients, will be tried again", "failed", len(failed), "error", failed[0].Err)
-	}
+	all := passed
 	if len(failed) > 0 || s.needsQueue() {
+		if len(failed) > 0 {
+			w.log.Warn("delivery failed for some recipients, will be tried again", "failed", len(failed), "error", failed[0].Err)
+		}
 		if w.srv.Queue == nil {
 			return replyUnavailable.because(failed[0].Err)
 		}
 		if err := o.keep(m, len(passed)+1); err != nil {
 			return replyUnavailable.because(err)
 		}
-		passed = append([]queue.Envelope{s.envelope(size, failed)}, passed...)
+		all = append([]queue.Envelope{s.envelope(size, failed)}, passed...)
 	}
-	if len(passed) == 0 {
+	if len(all) == 0 {
 		return &Reply{250, "2.0.0", "OK delivered as " + s.messageID(), nil}
 	}
-	receipt, err := o.commit(ctx, passed)
+	receipt, err := o.commit(ctx, all)
 	switch {
 	case err == nil:
-		s.passed(passed)
+		s.passed(all[len(all)-len(passed):])
 		return s.queued(receipt)
 	case len(s.targets) > 0 || o.committed > 0 || replyTo(err).Code >= 500:
 		return replyUnavailable.because(err)
 	}
 	return replyTo(err)
-}
-
-// outgoing is one message in the hands of the queue, once for each envelope.
-type outgoing struct {
-	q         Queue
-	kept      []Kept
-	committed int // of kept
-}
-
-// keep has the queue keep the message n times in all.
-func (o *outgoing) keep(m Staged, n int) error {
-	for len(o.kept) < n {
-		k, err := o.q.Keep(m)
-		if err != nil {
-			return err
-		}
-		o.kept = append(o.kept, k)
-	}
-	return nil
-}
-
-// commit commits the envelopes, as many as were kept. The receipt is the first one that
-// tells of a hold, else the first.
-func (o *outgoing) commit(ctx context.Context, all []queue.Envelope) (first queue.Receipt, err error) {
-	for i, e := range all {
-		r, err := o.kept[i].Commit(ctx, e)
-		if err != nil {
-			return first, err
-		}
-		o.committed++
-		if i == 0 || first.Held == "" && r.Held != "" {
-			first = r
-		}
-	}
-	return first, nil
-}
-
-// drop gives up what was not committed.
-func (o *outgoing) drop() {
-	for _, k := range o.kept {
-		k.Drop()
-	}
 }
 
 // needsQueue tells whether the message goes elsewhere, or whether somebody wants to hear

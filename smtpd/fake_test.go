@@ -28,7 +28,7 @@ import (
 // fakeDirectory has the domain local.test with alice, bob, carol (who has no room), dave
 // (who is disabled), scanner, and the aliases staff, which leads to alice and bob, friend and
 // busy, which lead to friend@elsewhere.example, and choir, which leads to alice and three
-// addresses elsewhere. Of the
+// addresses elsewhere; twin leads to an alias of another domain here as well. Of the
 // domain down.test it cannot tell.
 type fakeDirectory struct{}
 
@@ -54,6 +54,10 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		names = []string{"alice", "carol"}
 	case "friend", "busy":
 		return remoteTargets(local, "friend@elsewhere.example"), nil
+	case "twin":
+		return []directory.Recipient{
+			{Remote: "one@elsewhere.example", Alias: "twin@local.test"},
+			{Remote: "two@elsewhere.example", Alias: "twin@second.test"}}, nil
 	case "choir":
 		names = []string{"alice"}
 		rs = remoteTargets(local, "s1@elsewhere.example", "s2@other.example", "friend@elsewhere.example")

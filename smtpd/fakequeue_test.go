@@ -106,6 +106,8 @@ func envelopeText(e queue.Envelope, text string) string {
 	}
 	if forwarded {
 		fmt.Fprintf(&b, " f%s", n)
+	}
+	if strings.Contains(e.Client, "passed on by") {
 		if strings.HasPrefix(relayed, "ARC-Seal: ") {
 			top = "ARC-Seal: "
 		}

@@ -225,8 +225,7 @@ func (s *session) onwardEnvelopes(size int64) (all []queue.Envelope) {
 			if i < 0 {
 				i = len(all)
 				e := s.emptyEnvelope(size)
-				e.ID, e.Sender = fmt.Sprintf("%s-f%d", e.ID, i+1), o.sender
-				e.Account, e.Client = "", e.Client+", passed on by "+o.alias
+				e.Sender, e.Account, e.Client = o.sender, "", e.Client+", passed on by "+o.alias
 				all = append(all, e)
 			}
 			e := &all[i]
@@ -279,9 +278,6 @@ func (s *session) passed(all []queue.Envelope) {
 		}
 	}
 	for _, e := range all {
-		if e.ID == s.messageID() {
-			continue // it goes where the sender has sent it
-		}
 		var to []string
 		for _, r := range e.Recipients {
 			to = append(to, r.Address)
