@@ -17,7 +17,7 @@ func (r *Relay) Probe(ctx context.Context, domain string) ([]Probed, *Reply) {
 	search, v := a.lookup(ctx)
 	var all []Probed
 	for _, t := range a.tries { // hosts that have no address
-		all = append(all, Probed{t.Peer, t.Reply})
+		all = append(all, Probed(t))
 	}
 	if v != nil {
 		return all, &v.reply
