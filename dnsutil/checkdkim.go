@@ -13,7 +13,7 @@ import (
 func (f *finder) checkDKIM() {
 	if len(f.Site.DKIM) == 0 {
 		f.bad(LevelNote, trouble{name: f.Site.Domain, what: "The DKIM keys are not known here, so their records were not looked at.",
-			why: "Unsigned mail, and mail whose signature cannot be verified, is mistrusted by many.", mend: "Run this as the user that runs kurir, where its data are."})
+			why: "Unsigned mail, and mail whose signature cannot be verified, is mistrusted by many.", mend: "Where kurir signs, run this as the user that runs it, on its data."})
 		return
 	}
 	for _, k := range f.Site.DKIM {

@@ -126,6 +126,6 @@ func (e *env) dnsSite(ctx context.Context, domain string, flags *dnsFlags) (dnsT
 	t.findServices(cfg)
 	t.findCertificate(cfg)
 	t.findSmarthosts(cfg)
-	e.findDomain(ctx, &t)
+	e.findDomain(ctx, cfg, &t)
 	return t, nil
 }

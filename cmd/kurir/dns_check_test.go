@@ -191,7 +191,7 @@ func TestDNSScreen(t *testing.T) {
 	}}
 	text := screen(r, []string{"noted"}, []string{"now:     error    Something"}, now, 7*time.Second, 30)
 	contains(t, text, "\x1b[H\x1b[2J", "\nerror    Something with a lon…\n", "example.test  TXT  "+strings.Repeat("x", 90)+"\n",
-		"ok       This is right.\n", "Looking again in 7s. Ctrl-C e…\n", "Note: noted\n")
+		"ok       This is right.\n", "Looking again in 7s. Ctrl-C e…\n", "Note: noted\n", "\nnow:     error    Something\n")
 	if strings.Count(text, "\x1b") != 2 || strings.Index(text, "error ") > strings.Index(text, "ok ") {
 		t.Errorf("%q", text)
 	}

@@ -109,8 +109,9 @@ func machineAddresses() []netip.Addr {
 }
 
 // findServices says which protocols mail apps can use. What is served on loopback alone
-// is not offered.
+// is not offered, unless a proxy on this machine passes it on.
 func (t *dnsTarget) findServices(cfg *config.Config) {
+	proxied := slices.ContainsFunc(cfg.Proxy.Networks, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
 	for _, p := range []struct {
 		name   string
 		listen []string
@@ -119,21 +120,23 @@ func (t *dnsTarget) findServices(cfg *config.Config) {
 		{"imaps", cfg.IMAPS.Address}, {"imap", cfg.IMAP.Address},
 		{"pop3s", cfg.POP3S.Address}, {"pop3", cfg.POP3.Address},
 	} {
-		t.Services = append(t.Services, dnsutil.Service{Name: p.name, Port: offeredPort(p.listen)})
+		t.Services = append(t.Services, dnsutil.Service{Name: p.name, Port: offeredPort(p.listen, proxied)})
 	}
-	if offeredPort(cfg.SMTP.Address) == 0 {
+	if offeredPort(cfg.SMTP.Address, proxied) == 0 {
 		t.note("No mail comes in: smtp.address of the configuration has no address that others can reach.")
 	}
 }
 
-// offeredPort is the first port that others can reach; 0: none.
-func offeredPort(listen []string) uint16 {
+// offeredPort is the first port that others can reach; 0: none. proxied tells that
+// loopback is reached by a proxy.
+func offeredPort(listen []string, proxied bool) uint16 {
 	for _, address := range listen {
 		host, port, err := net.SplitHostPort(address)
-		if err != nil || host == "localhost" {
+		if err != nil {
 			continue
 		}
-		if a, err := netip.ParseAddr(host); err == nil && a.IsLoopback() {
+		a, err := netip.ParseAddr(host)
+		if local := host == "localhost" || err == nil && a.IsLoopback(); local && !proxied {
 			continue
 		}
 		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
@@ -180,7 +183,7 @@ func (t *dnsTarget) findSmarthosts(cfg *config.Config) {
 }
 
 // findDomain asks the data for the domain and its keys. Without them the rest is told.
-func (e *env) findDomain(ctx context.Context, t *dnsTarget) {
+func (e *env) findDomain(ctx context.Context, cfg *config.Config, t *dnsTarget) {
 	err := e.with(ctx, func(ctx context.Context, o admin.Operations) error {
 		keys, err := o.DKIMRecords(ctx, t.Domain)
 		switch {
@@ -189,6 +192,10 @@ func (e *env) findDomain(ctx context.Context, t *dnsTarget) {
 			return nil
 		case err == nil && len(keys) == 0:
 			t.note("%s has no DKIM keys yet: the server makes them when it starts.", t.Domain)
+		}
+		if err == nil && !cfg.DKIM.Sign {
+			t.note("kurir signs nothing (dkim.sign of the configuration), so nothing is said of its keys.")
+			return nil
 		}
 		for _, k := range keys {
 			if k.State != signing.Retired {

@@ -98,6 +98,20 @@ func TestDNSFollowsConfig(t *testing.T) {
 	}
 }
 
+// What a proxy on this machine passes on is offered; keys that sign nothing are not
+// published.
+func TestDNSProxyAndNoSigning(t *testing.T) {
+	s := dnsTestSite(t, "[proxy]", `networks = ["127.0.0.0/8"]`, "[dkim]", "sign = false")
+	out := squeezed(s.dns("records example.test " + ours))
+	contains(t, out, "_imaps._tcp.example.test SRV 0 1 40005 mail.example.test.", "kurir signs nothing (dkim.sign")
+	if strings.Contains(out, "v=DKIM1") || strings.Contains(out, "No mail comes in") {
+		t.Error(out)
+	}
+	contains(t, s.must("", "domain", "alias", "add", "other.test", "example.test"), "kurir dns records other.test")
+	s.world(s.published())
+	contains(t, s.dns("check example.test "+ours), "note     The DKIM keys are not known here", "0 errors, 0 warnings")
+}
+
 func TestDNSPrivateMachine(t *testing.T) {
 	s := dnsTestSite(t, "[relay]", `source_ipv4 = "10.0.0.5"`)
 	contains(t, s.dns("records example.test"), "only private addresses (10.0.0.5), which must not be published: say with --ipv4")

@@ -15,6 +15,8 @@ import (
 const (
 	firstPause = 5 * time.Second
 	mostPause  = 2 * time.Minute
+	// maxChanges is how many changes are listed below the report on a terminal.
+	maxChanges = 5
 )
 
 // watchDNS looks until there is neither error nor warning, and shows what has changed. A
@@ -31,7 +33,10 @@ func (e *env) watchDNS(ctx context.Context, t dnsTarget, check func(context.Cont
 		}
 		done := r.Errors+r.Warnings == 0
 		changes := reportChanges(last, r)
-		if round > 0 && len(changes) > 0 {
+		switch {
+		case round == 0:
+			changes = nil // all is new
+		case len(changes) > 0:
 			pause = first
 		}
 		now := time.Now()
@@ -112,7 +117,10 @@ func screen(r dnsutil.Report, notes, changes []string, now time.Time, pause time
 		line("Note: %s", n)
 	}
 	b.WriteString("\n")
-	line("%s; %s. Without --watch it says more.", reportSummary(r), plural(len(changes), "change", "changes"))
+	for _, c := range changes[:min(len(changes), maxChanges)] {
+		line("%s", c)
+	}
+	line("%s. Without --watch it says more.", reportSummary(r))
 	if r.Errors+r.Warnings > 0 {
 		line("Looking again in %v. Ctrl-C ends it.", pause.Round(time.Second))
 	}

@@ -102,7 +102,7 @@ func domainAliasAdd(e *env) *cobra.Command {
 				if err := o.AddDomainAlias(ctx, admin.Domain{Name: args[0], AliasOf: args[1]}); err != nil {
 					return err
 				}
-				e.printf("Every address at %s is valid at %s too.\n", plain(args[1]), plain(args[0]))
+				e.printf("Every address at %s is valid at %s too. What its DNS should say: kurir dns records %s\n", plain(args[1]), plain(args[0]), plain(args[0]))
 				return nil
 			})
 		},
