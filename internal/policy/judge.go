@@ -28,15 +28,25 @@ type Policy struct {
 
 	// Observe is told each decision, and how long it took once the message had come.
 	Observe func(Decision, time.Duration)
+
+	once  sync.Once
+	large chan struct{} // a place for each judgment of a large header
 }
 
 const (
 	defaultTimeout = 30 * time.Second
 	// maxHeader bounds what of a header is looked at for its author. Longer ones have none.
 	maxHeader = 1 << 20
+	// Headers up to smallHeader are judged at once, however many; of larger ones only
+	// maxLarge at a time, which bounds the memory for all connections.
+	smallHeader = 32 << 10
+	maxLarge    = 16
 )
 
-var errLate = errors.New("checks took too long")
+var (
+	errLate = errors.New("checks took too long")
+	errBusy = errors.New("too many messages with large headers at once")
+)
 
 // Begin asks the DNS what needs no message: SPF, and the name of the address. The func
 // that it returns judges the message itself; it returns within Timeout, and ends no later
@@ -112,7 +122,8 @@ func (p *Policy) find(ctx context.Context, timeout time.Duration, e early, open 
 	// DMARC comes last and needs time of its own.
 	checks, cancel := context.WithTimeout(ctx, timeout*2/3)
 	defer cancel()
-	h, err := readHead(open)
+	h, done, err := p.readHead(ctx, open)
+	defer done()
 	f.froms = h.froms
 	f.from, f.fromErr = h.author, h.err
 	var cerr, derr error
@@ -190,20 +201,41 @@ type head struct {
 	sealed bool   // there is a field of ARC
 }
 
-// readHead looks at the header. The error is for a message that cannot be read.
-func readHead(open Open) (h head, err error) {
+// readHead looks at the header. The error is for a message that cannot be read. done is
+// called at the end of the judgment.
+func (p *Policy) readHead(ctx context.Context, open Open) (h head, done func(), err error) {
+	done = func() {}
+	raw, err := readHeader(open, smallHeader)
+	if errors.Is(err, message.ErrHeaderTooLong) {
+		p.once.Do(func() { p.large = make(chan struct{}, maxLarge) })
+		select {
+		case p.large <- struct{}{}:
+			done = func() { <-p.large }
+		case <-ctx.Done():
+			return head{}, done, errBusy
+		}
+		raw, err = readHeader(open, maxHeader)
+	}
+	switch {
+	case errors.Is(err, message.ErrHeaderTooLong):
+		return head{err: errors.New("the header is larger than 1 MiB"), signed: true, sealed: true}, done, nil
+	case err != nil:
+		return head{}, done, err
+	}
+	return parseHead(raw), done, nil
+}
+
+// readHeader reads the header of a message, at most max octets.
+func readHeader(open Open, max int64) ([]byte, error) {
 	r, err := open()
 	if err != nil {
-		return head{}, err
+		return nil, err
 	}
 	defer r.Close()
-	raw, err := message.ReadHeader(bufio.NewReader(r), maxHeader)
-	if errors.Is(err, message.ErrHeaderTooLong) {
-		return head{err: errors.New("the header is larger than 1 MiB"), signed: true, sealed: true}, nil
-	}
-	if err != nil {
-		return head{}, err
-	}
+	return message.ReadHeader(bufio.NewReader(r), max)
+}
+
+func parseHead(raw []byte) (h head) {
 	for f := range message.Fields(raw) {
 		switch strings.ToLower(f.Name) {
 		case "from":
@@ -215,5 +247,5 @@ func readHead(open Open) (h head, err error) {
 		}
 	}
 	h.author, h.err = mailauth.AuthorDomain(raw)
-	return h, nil
+	return h
 }

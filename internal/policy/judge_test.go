@@ -220,6 +220,36 @@ func TestJudgeUnreadable(t *testing.T) {
 	}
 }
 
+// However many connections bring large headers, only some are held in memory at once;
+// those with small ones do not wait for them.
+func TestJudgeLargeHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := world()
+		d.takes = map[string]time.Duration{"_dmarc.example.org": 5 * time.Second}
+		p := testPolicy(d)
+		large := strings.Repeat("X: y\r\n", smallHeader/6+1) + text("bob@example.org")
+		verdicts := make(chan Decision, 10*maxLarge)
+		for range cap(verdicts) {
+			go func() { verdicts <- p.Begin(t.Context(), arrival())(t.Context(), opener(large)).Decision }()
+		}
+		synctest.Wait()
+		if n := len(p.large); n != maxLarge {
+			t.Errorf("%d are judged at once", n)
+		}
+		began := time.Now()
+		if v := judge(t, p, arrival(), text("bob@quarantine.example")); v.Decision != Junk || time.Since(began) > 0 {
+			t.Errorf("a small one: %s after %s", v.Decision, time.Since(began))
+		}
+		took := map[Decision]int{}
+		for range cap(verdicts) {
+			took[<-verdicts]++
+		}
+		if took[Accept] < maxLarge || took[Accept]+took[Later] != cap(verdicts) || time.Since(began) > defaultTimeout || len(p.large) != 0 {
+			t.Errorf("%v after %s", took, time.Since(began))
+		}
+	})
+}
+
 // What a stranger writes does not get into the header but as printable ASCII of bounded
 // length.
 func TestJudgeHostile(t *testing.T) {
