@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"kurir/internal/mailauth/sig"
 )
 
 // sealed are the fields of which one more is signed than there are, so that none can be
@@ -123,15 +125,15 @@ func (c *content) sign(k *Key, at int64) ([]byte, error) {
 	if k.private == nil {
 		return nil, k.damage
 	}
-	names, text := c.choose()
+	names := c.names()
 	var f strings.Builder
 	fmt.Fprintf(&f, "DKIM-Signature: v=1; a=%s-sha256; c=relaxed/relaxed;\r\n\td=%s;\r\n\ts=%s; t=%d;\r\n\th=", k.Algorithm, k.Domain, k.Selector, at)
 	foldNames(&f, names)
-	fmt.Fprintf(&f, ";\r\n\tbh=%s;\r\n\tb=", base64.StdEncoding.EncodeToString(c.body[:]))
+	fmt.Fprintf(&f, ";\r\n\tbh=%s;\r\n\tb=", base64.StdEncoding.EncodeToString(c.body))
 
 	hash := sha256.New()
-	io.WriteString(hash, text)
-	io.WriteString(hash, strings.TrimSuffix(relaxedField([]byte(f.String())).text, "\r\n"))
+	c.header.Write(hash, sig.Relaxed, names, nil)
+	hash.Write(sig.Relaxed.Field(nil, []byte(f.String())))
 	digest := hash.Sum(nil)
 	how := crypto.SHA256
 	if k.Algorithm == Ed25519 { // it signs the digest as its message (RFC 8463 section 3)
@@ -146,31 +148,19 @@ func (c *content) sign(k *Key, at int64) ([]byte, error) {
 	return []byte(f.String()), nil
 }
 
-// choose returns the names for h= and the fields that they stand for: of each name from the
-// last to the first (RFC 6376 section 5.4.2).
-func (c *content) choose() (names []string, text string) {
-	by := map[string][]int{}
-	for i, f := range c.fields {
-		by[f.name] = append(by[f.name], i)
-	}
-	var b strings.Builder
-	take := func(name string, more int) {
-		at := by[strings.ToLower(name)]
-		for n := len(at) - 1; n >= 0; n-- {
-			b.WriteString(c.fields[at[n]].text)
-			names = append(names, name)
-		}
-		for range more {
-			names = append(names, name)
+// names are those for h=: each as often as its field is there, and those of sealed once more.
+func (c *content) names() (names []string) {
+	for _, list := range []struct {
+		names []string
+		more  int
+	}{{sealed, 1}, {signed, 0}} {
+		for _, name := range list.names {
+			for range len(c.header.Named(name)) + list.more {
+				names = append(names, name)
+			}
 		}
 	}
-	for _, name := range sealed {
-		take(name, 1)
-	}
-	for _, name := range signed {
-		take(name, 0)
-	}
-	return names, b.String()
+	return names
 }
 
 // lineWidth is where lines of a signature are folded.
