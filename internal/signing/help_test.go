@@ -48,6 +48,29 @@ func (z *zone) publish(keys ...Key) {
 	}
 }
 
+// put has a name have these texts, or none.
+func (z *zone) put(name string, texts ...string) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if delete(z.texts, name); len(texts) > 0 {
+		z.texts[name] = texts
+	}
+}
+
+// fail has all questions fail, until fail(nil).
+func (z *zone) fail(err error) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.err = err
+}
+
+// questions is how many there were.
+func (z *zone) questions() int {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.asked
+}
+
 // testRSA makes keys fast: there are some, which come in turn.
 func testRSA() func() (*rsa.PrivateKey, error) {
 	n := 0

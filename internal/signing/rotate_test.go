@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,10 +130,8 @@ func TestRotation(t *testing.T) {
 		if got := len(r.list(domain)); got != 4 {
 			t.Error("their records are still there")
 		}
-		r.zone.mu.Lock()
-		delete(r.zone.texts, old[0].Name())
-		delete(r.zone.texts, old[1].Name())
-		r.zone.mu.Unlock()
+		r.zone.put(old[0].Name())
+		r.zone.put(old[1].Name())
 		after(lookGone)
 		if got := r.states(domain); got != "rsa active, ed25519 active" {
 			t.Error(got)
@@ -146,25 +145,24 @@ func TestBackoff(t *testing.T) {
 		r.make("example.org")
 		fresh := r.rotate("example.org", false)
 		after(0)
-		first := r.zone.asked
-		if first != 2 {
-			t.Errorf("asked %d times at once", first)
+		if n := r.zone.questions(); n != 2 {
+			t.Errorf("asked %d times at once", n)
 		}
 		after(time.Minute)
-		if r.zone.asked != 4 {
-			t.Errorf("asked %d times within a minute", r.zone.asked)
+		if n := r.zone.questions(); n != 4 {
+			t.Errorf("asked %d times within a minute", n)
 		}
 		after(24 * time.Hour)
-		if n := r.zone.asked; n < 2*24 || n > 2*34 {
+		if n := r.zone.questions(); n < 2*24 || n > 2*34 {
 			t.Errorf("asked %d times in a day", n)
 		}
-		r.zone.err = &net.DNSError{Err: "timeout", IsTemporary: true}
+		r.zone.fail(&net.DNSError{Err: "timeout", IsTemporary: true})
 		after(2 * time.Hour)
 		if got := r.states("example.org"); strings.Count(got, Pending) != 2 {
 			t.Error("without an answer:", got)
 		}
-		r.zone.err = nil
-		r.zone.texts[fresh[0].Name()] = []string{"v=DKIM1; k=rsa; p=AAAA"}
+		r.zone.fail(nil)
+		r.zone.put(fresh[0].Name(), "v=DKIM1; k=rsa; p=AAAA")
 		after(2 * time.Hour)
 		if got := r.states("example.org"); strings.Count(got, Pending) != 2 {
 			t.Error("with another key in the DNS:", got)
@@ -214,27 +212,37 @@ func TestForgottenAfterLongTime(t *testing.T) {
 }
 
 func TestMakeMissing(t *testing.T) {
+	var mu sync.Mutex
 	domains := []string{"a.example", "b.example"}
 	var fail error
+	set := func(err error, names ...string) {
+		mu.Lock()
+		defer mu.Unlock()
+		domains, fail = names, err
+	}
 	bubble(t, func(t *testing.T, r *rig) {
-		for _, d := range domains {
+		for _, d := range []string{"a.example", "b.example"} {
 			if got := r.states(d); got != "rsa active, ed25519 active" {
 				t.Errorf("%s: %s", d, got)
 			}
 		}
 		had := r.list("a.example")[0].Selector
-		domains = []string{"a.example", "c.example"}
+		set(nil, "a.example", "c.example")
 		after(idle)
 		if len(r.list("b.example")) != 0 || len(r.list("c.example")) != 2 || r.list("a.example")[0].Selector != had {
 			t.Errorf("%v", r.list(""))
 		}
-		fail, domains = errors.New("disk"), nil
+		set(errors.New("disk"))
 		after(idle)
 		if len(r.list("")) != 4 {
 			t.Error("keys were removed although the domains are not known")
 		}
 	}, func(o *Options) {
-		o.Domains = func(context.Context) ([]string, error) { return slices.Clone(domains), fail }
+		o.Domains = func(context.Context) ([]string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(domains), fail
+		}
 	})
 }
 
