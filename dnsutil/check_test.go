@@ -236,6 +236,11 @@ func TestCheckBelow(t *testing.T) {
 	if !strings.Contains(text, "The zone example.org has 2 name servers.") || !strings.Contains(text, "The DMARC policy of example.org holds for shop.example.org, too.") {
 		t.Error(text)
 	}
+	// Its reports may go to the domain above without a word from there.
+	r = checkOf(t, s, rightZone(t)+"\nshop.example.org. MX 10 mail.example.org.\n_dmarc.shop.example.org. TXT \"v=DMARC1; p=reject; rua=mailto:x@example.org\"\n", true)
+	if text := lines(r); !strings.Contains(text, "ok       dmarc      The DMARC policy is reject") {
+		t.Error(text)
+	}
 	r = checkOf(t, s, rightZone(t)+"\nshop.example.org. CNAME www.example.org.\n", true)
 	if text := lines(r); !strings.Contains(text, "error    zone       shop.example.org is an alias (CNAME) of www.example.org.") {
 		t.Error(text)
@@ -254,6 +259,13 @@ func TestCheckOldAnswers(t *testing.T) {
 	}
 	if r.Errors != 1 {
 		t.Errorf("%q", bads(r))
+	}
+	// Of two answers the one that goes first.
+	zone = strings.Replace(rightZone(t), "mail.example.org. 3600 IN A 192.0.2.25", "mail.example.org. 600 IN A 192.0.2.26", 1)
+	for _, f := range checkOf(t, wholeSite(t), zone, true).Findings {
+		if left := time.Until(f.OldUntil).Round(time.Minute); f.Area == "address" && f.Level == LevelError && left != 10*time.Minute {
+			t.Errorf("%s: remembered for %v", f.What, left)
+		}
 	}
 	// What is not there is remembered, too (RFC 2308).
 	zone = strings.Replace(rightZone(t), "_dmarc.example.org. 3600 IN TXT", "nothing.example.org. 3600 IN TXT", 1)
