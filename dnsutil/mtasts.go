@@ -141,7 +141,8 @@ func ParseSTSRecord(text string) (id string, err error) {
 }
 
 // STSRecord gives the id of a domain's policy. Possible errors: [ErrNotFound], [ErrNoData],
-// also for a record that cannot be read and for more than one, [ErrTemporary], [ErrName].
+// also, with a cause, for a record that cannot be read and for more than one,
+// [ErrTemporary], [ErrName].
 func (r *Resolver) STSRecord(ctx context.Context, domain string) (id string, err error) {
 	ascii, err := Name(domain)
 	if err != nil {
@@ -166,6 +167,7 @@ func (r *Resolver) STSRecord(ctx context.Context, domain string) (id string, err
 		return "", e
 	case 1:
 	default:
+		e.Cause = errors.New("more than one record")
 		e.text = fmt.Sprintf("%s has %d records of MTA-STS, where one is allowed", name, len(found))
 		return "", e
 	}

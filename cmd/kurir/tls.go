@@ -99,8 +99,9 @@ type fetchedSTS struct {
 // should be one.
 func (f fetchedSTS) Policy(ctx context.Context, domain string) (dnsutil.STSPolicy, bool) {
 	_, err := f.resolver.STSRecord(ctx, domain)
+	e, ok := errors.AsType[*dnsutil.Error](err)
 	switch {
-	case errors.Is(err, dnsutil.ErrNotFound):
+	case ok && e.Cause == nil && (errors.Is(err, dnsutil.ErrNotFound) || errors.Is(err, dnsutil.ErrNoData)):
 		return dnsutil.STSPolicy{}, false
 	case err != nil:
 		fmt.Fprintf(f.env.stderr, "MTA-STS: %v\n", err)

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"kurir/dnsutil"
 	"kurir/dnsutil/dnstest"
 	"kurir/internal/relay"
 )
@@ -28,6 +29,28 @@ func TestTLSCommand(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", c.args, code, errs)
 		}
 		contains(t, errs, c.want)
+	}
+}
+
+// What stands between a domain and its policy is told, but not that there is none.
+func TestFetchedSTS(t *testing.T) {
+	dns := dnstest.Start(t, `_mta-sts.two.test. TXT "v=STSv1; id=1"
+_mta-sts.two.test. TXT "v=STSv1; id=2"
+_mta-sts.far.test. TXT "v=STSv1; id=1"
+mta-sts.far.test. A 127.0.0.1
+_mta-sts.other.test. TXT "hello"`)
+	c := newConsole(t)
+	r := &dnsutil.Resolver{Servers: []string{dns.Addr()}}
+	sts := fetchedSTS{r, &dnsutil.STSFetcher{Resolver: r}, c.env}
+	for _, domain := range []string{"two.test", "far.test", "other.test", "none.test"} {
+		if p, ok := sts.Policy(t.Context(), domain); ok {
+			t.Errorf("%s: %v", domain, p)
+		}
+	}
+	const want = "MTA-STS: _mta-sts.two.test has 2 records of MTA-STS, where one is allowed\n" +
+		"MTA-STS: the policy cannot be fetched: mta-sts.far.test: it has only addresses that lead nowhere\n"
+	if got := c.err.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

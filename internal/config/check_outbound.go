@@ -281,6 +281,15 @@ func (c *Config) outboundWarnings(add func(format string, args ...any)) {
 			add("%s is \"tls\", but on port %s TLS begins with STARTTLS: write \"starttls\", or take port 465", key, port)
 		}
 	}
+	for _, s := range c.DNS.Servers {
+		ip, err := netip.ParseAddr(s)
+		if ap, apErr := netip.ParseAddrPort(s); err != nil && apErr == nil {
+			ip, err = ap.Addr(), nil
+		}
+		if c.DNS.Trusted == "yes" && err == nil && !privateNet(netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen())) {
+			add("dns.trusted is \"yes\", but %s is on the Internet: whoever can change what comes from there on its way can forge what DNSSEC should prove", s)
+		}
+	}
 	login("relay.smarthost_tls", c.Relay.Smarthost)
 	port("relay.smarthost_tls", c.Relay.Smarthost)
 	for i, r := range c.Routes {

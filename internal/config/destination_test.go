@@ -24,6 +24,10 @@ tls = "none"
 	if c.DNS.Trusted != "yes" || c.Relay.CAFile != "/etc/ssl/partners.pem" || Default().DNS.Trusted != "auto" {
 		t.Errorf("%+v, %+v", c.DNS, c.Relay)
 	}
+	c = good(t, name+"[dns]\ntrusted = 'yes'\nservers = ['10.0.0.53', '[2001:db8::53]:53', '127.0.0.1:5353']\n")
+	if w := strings.Join(c.Warnings(), "\n"); strings.Count(w, "dns.trusted is") != 1 || !strings.Contains(w, `but [2001:db8::53]:53 is on the Internet`) {
+		t.Error(w)
+	}
 	_, mistakes := load(t, name+`[dns]
 trusted = "maybe"
 [[destination]]

@@ -206,20 +206,3 @@ func (p *Policies) refreshOne(ctx context.Context, domain, id string) {
 	}
 	p.fetchOnce(ctx, domain, id)
 }
-
-// Known is one policy that is kept.
-type Known struct {
-	Domain  string
-	Policy  dnsutil.STSPolicy
-	Fetched time.Time
-	Expires time.Time
-}
-
-// Known gives the policy that is kept for a domain; ok is false if there is none in force.
-func (p *Policies) Known(ctx context.Context, domain string) (k Known, ok bool, err error) {
-	kept, err := p.kept(ctx, domain)
-	if err != nil || !kept.holds(p.now()) {
-		return Known{}, false, err
-	}
-	return Known{domain, kept.STSPolicy, time.UnixMilli(kept.fetched), time.UnixMilli(kept.expires)}, true, nil
-}

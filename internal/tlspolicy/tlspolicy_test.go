@@ -146,9 +146,6 @@ func TestPolicyIsKept(t *testing.T) {
 	r.serve("3", "none", "mx.example.net", week)
 	r.want("mode none is as no policy", "", 5)
 	r.want("and is kept", "", 5)
-	if k, ok, err := r.Known(t.Context(), "example.net"); err != nil || !ok || k.Policy.Mode != "none" || k.Expires.Sub(k.Fetched) != week || !k.Fetched.Equal(r.now) {
-		t.Errorf("%+v, %v, %v", k, ok, err)
-	}
 	for _, word := range []string{"policy of MTA-STS fetched", "the one that is known holds on"} {
 		if !strings.Contains(r.log.String(), word) {
 			t.Errorf("the log lacks %q", word)
