@@ -17,7 +17,7 @@ func TestCheckMXFaults(t *testing.T) {
 		{what: "null MX", old: mx, new: "example.org. MX 0 .", want: []string{"error mx: example.org says that it takes no mail (null MX)."}},
 		{what: "elsewhere", old: mx, new: "example.org. MX 10 backup.example.net.", want: []string{"error mx: No MX record of example.org leads to this server, mail.example.org."}, records: []string{"10 mail.example.org."}},
 		{what: "elsewhere first", new: "example.org. MX 5 backup.example.net.", want: []string{"warning mx: Mail for example.org goes to backup.example.net first (preference 5, this server has 10)."}},
-		{what: "elsewhere as well", new: "example.org. MX 10 backup.example.net.", want: []string{"warning mx: Mail for example.org goes to backup.example.net first (preference 10, this server has 10)."}},
+		{what: "elsewhere as well", new: "example.org. MX 10 backup.example.net.", want: []string{"warning mx: Mail for example.org goes to backup.example.net as often as here (preference 10, this server has 10)."}},
 		{what: "a backup", new: "example.org. MX 50 backup.example.net.", want: []string{"note mx: backup.example.net takes mail for example.org when this server cannot be reached (preference 50)."}},
 		{what: "no such host", new: "example.org. MX 50 gone.example.net.", want: []string{"error mx: The MX record of example.org names gone.example.net, which has no address."}},
 		{what: "an address", new: "example.org. MX 50 192.0.2.25.", want: []string{`error mx: The MX record of example.org names "192.0.2.25", which is no host's name.`}},

@@ -111,8 +111,12 @@ func (f *finder) checkOtherHosts(all []*dns.MX, ours int) {
 		}
 		others = true
 		if int(mx.Preference) <= ours {
+			when := "first"
+			if int(mx.Preference) == ours {
+				when = "as often as here"
+			}
 			f.bad(LevelWarning, trouble{
-				name: domain, what: fmt.Sprintf("Mail for %s goes to %s first (preference %d, this server has %d).", domain, host, mx.Preference, ours),
+				name: domain, what: fmt.Sprintf("Mail for %s goes to %s %s (preference %d, this server has %d).", domain, host, when, mx.Preference, ours),
 				why:  "What arrives there does not come here unless that server hands it on.",
 				mend: fmt.Sprintf("Remove the MX record of %s, unless it is a filter of yours that stands before this server.", host),
 			})
