@@ -42,15 +42,23 @@ func TestReportsAreSigned(t *testing.T) {
 	if want := "DKIM-Signature: a\n\tb\nDKIM-Signature: c\n" + what[0]; text != want || !strings.HasPrefix(what[0], "From: Mail Delivery System") {
 		t.Errorf("sent is\n%.200s\nsigned was\n%.200s", text, what[0])
 	}
+	// One for a mailbox here and for somebody elsewhere: each gets what is meant for it.
+	r.submit("both@local.test", "gone@far.test")
+	r.run()
+	here := r.box("a@local.test")
+	if len(here) != 1 || !strings.HasPrefix(here[0], "Return-Path: <>\nDKIM-Signature: a\n") || len(r.sent) != 2 ||
+		!strings.HasPrefix(r.sent[1].text, "DKIM-Signature: a\n") || !strings.HasSuffix(r.sent[1].text, what[1]) {
+		t.Fatalf("here: %.100q, elsewhere: %v", here, r.sent[1:])
+	}
 	fault = errors.New("disk")
 	id := r.submit("carol@elsewhere.test", "gone@far.test")
 	r.run()
-	if len(r.sent) != 1 || !strings.Contains(r.logged.String(), "signing a notice: disk") {
+	if len(r.sent) != 2 || !strings.Contains(r.logged.String(), "signing a notice: disk") {
 		t.Errorf("%v\n%s", r.sent, r.logged.String())
 	}
 	fault = nil
 	r.expire()
-	if len(r.sent) != 2 || !strings.Contains(r.sent[1].text, id) {
+	if len(r.sent) != 3 || !strings.Contains(r.sent[2].text, id) {
 		t.Errorf("nobody heard of it afterwards: %d", len(r.sent))
 	}
 }

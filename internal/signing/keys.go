@@ -148,7 +148,9 @@ func (s *Signer) Make(ctx context.Context, domain string) error {
 	if len(r.active[domain]) > 0 {
 		return nil
 	}
-	_, err = s.add(ctx, domain, Active)
+	if _, err = s.add(ctx, domain, Active); err == nil {
+		s.o.Log.Info("DKIM keys made: publish their records (kurir dkim list)", "domain", domain)
+	}
 	return err
 }
 
