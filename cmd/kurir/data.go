@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"kurir/dnsutil"
 	"kurir/internal/admin"
 	"kurir/internal/config"
 	"kurir/internal/directory"
@@ -42,6 +43,7 @@ type dataOptions struct {
 type data struct {
 	dir         string
 	db          *sqldb.DB
+	dns         *dnsutil.Resolver // for all but signing, which keeps nothing of it
 	directory   *directory.Directory
 	store       *store.Store
 	signing     *signing.Signer
@@ -73,7 +75,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		return nil, err
 	}
 	dir := o.cfg.Data
-	d := &data{dir: dir}
+	d := &data{dir: dir, dns: o.resolver()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -123,7 +125,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 
 // openQueue opens the queue, and the relay that it hands messages to.
 func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
-	d.relay = o.relay()
+	d.relay = o.relay(d.dns)
 	d.relay.Resign = d.resign(o)
 	if err := d.openTLS(o); err != nil {
 		return err

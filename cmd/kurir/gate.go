@@ -58,7 +58,7 @@ func (s *site) gateOptions() gate.Options {
 	i := s.cfg.Inbound
 	o := gate.Options{
 		Hostname: s.cfg.Hostname, Shared: s.shared, Log: s.log, Allow: i.Allow, Block: i.Block,
-		Resolver: dataOptions{cfg: s.cfg, log: s.log}.resolver(),
+		Resolver: s.data.dns,
 		DNSBL:    gateLists(i.DNSBL), DNSWL: gateLists(i.DNSWL), Refuse: i.DNSBLRefuse,
 		StrictHELO:        i.StrictHELO,
 		ConnectionsMinute: i.ConnectionsMinute, MessagesHour: i.MessagesHour, RefusalsHour: i.RefusalsHour,

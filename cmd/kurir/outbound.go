@@ -19,7 +19,7 @@ import (
 // holdLocal is why mail for elsewhere waits in the server of the command local.
 const holdLocal = "kurir local sends nothing to other domains"
 
-// resolver asks the DNS as configured.
+// resolver asks the DNS as configured. Each has a cache of its own.
 func (o dataOptions) resolver() *dnsutil.Resolver {
 	trust, err := dnsutil.ParseTrust(o.cfg.DNS.Trusted)
 	if err != nil { // config has looked at it
@@ -29,10 +29,10 @@ func (o dataOptions) resolver() *dnsutil.Resolver {
 }
 
 // relay hands messages to other hosts as configured.
-func (o dataOptions) relay() *relay.Relay {
+func (o dataOptions) relay(dns *dnsutil.Resolver) *relay.Relay {
 	c := o.cfg.Relay
 	r := &relay.Relay{
-		Hostname: o.cfg.Hostname, Resolver: o.resolver(), Self: self(o.cfg), Log: o.log,
+		Hostname: o.cfg.Hostname, Resolver: dns, Self: self(o.cfg), Log: o.log,
 		Families: dnsutil.Families{NoIPv4: !c.IPv4, NoIPv6: !c.IPv6},
 		Source4:  c.SourceIPv4, Source6: c.SourceIPv6,
 	}

@@ -50,7 +50,7 @@ func TestOutboundOptions(t *testing.T) {
 	c.Limits.AccountRecipientsDay = 3
 	m := telemetry.New()
 	o := dataOptions{cfg: c, log: slog.New(slog.DiscardHandler), metrics: m}
-	r := o.relay()
+	r := o.relay(o.resolver())
 	want := []relay.Route{
 		{Recipients: []string{"example.com"}, Smarthost: "mx"},
 		{Smarthost: "smtp.example.net:587", TLS: "starttls", Username: "u", Password: "p"},

@@ -77,12 +77,12 @@ func (e *env) proberFor(domain string) (*relay.Relay, error) {
 		return nil, err
 	}
 	o := dataOptions{cfg: cfg, log: newLogger(e.stderr, cfg)}
-	r := o.relay()
+	resolver := o.resolver()
+	r := o.relay(resolver)
 	roots, err := authorities(cfg.Relay.CAFile)
 	if err != nil {
 		return nil, err
 	}
-	resolver := o.resolver()
 	r.RootCAs, r.Destinations = roots, destinations(cfg.Destinations)
 	r.STS = fetchedSTS{resolver, &dnsutil.STSFetcher{Resolver: resolver, RootCAs: roots, Families: r.Families}, e}
 	return r, nil

@@ -18,9 +18,8 @@ func (d *data) openTLS(o dataOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	resolver := o.resolver()
-	fetcher := &dnsutil.STSFetcher{Resolver: resolver, RootCAs: roots, Families: d.relay.Families}
-	to := tlspolicy.Options{DB: d.db, Resolver: resolver, Fetch: fetcher.Fetch, Log: o.log}
+	fetcher := &dnsutil.STSFetcher{Resolver: d.dns, RootCAs: roots, Families: d.relay.Families}
+	to := tlspolicy.Options{DB: d.db, Resolver: d.dns, Fetch: fetcher.Fetch, Log: o.log}
 	if m := o.metrics; m != nil {
 		to.Stopped = func(string) { m.TLSStopped() }
 	}

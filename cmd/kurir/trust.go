@@ -15,7 +15,7 @@ func (s *site) policy(m smtpd.Mode) smtpd.Policy {
 		return nil
 	}
 	return &policy.Policy{
-		Hostname: s.cfg.Hostname, Resolver: dataOptions{cfg: s.cfg, log: s.log}.resolver(),
+		Hostname: s.cfg.Hostname, Resolver: s.data.dns,
 		Rules: rules(s.cfg.Trust), Own: s.data.directory.IsLocalDomain, Log: s.log,
 		Observe: func(d policy.Decision, took time.Duration) { s.metrics.MessageJudged(d.String(), took) },
 	}
