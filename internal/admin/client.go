@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"kurir/internal/listen"
 )
 
 // maxAnswer bounds what a client reads from a server.
@@ -30,7 +32,7 @@ type Client struct {
 func NewClient(path string) *Client {
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialSocket(ctx, path)
+			return listen.DialSocket(ctx, path)
 		},
 		MaxIdleConns: 1,
 		// Long enough for the server to look at all recipients of a message.

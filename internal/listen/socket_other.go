@@ -1,6 +1,6 @@
 //go:build !unix
 
-package admin
+package listen
 
 // restrictSocket has nothing to do where sockets have no file mode; the data directory's access list stands.
 func restrictSocket(uintptr) error { return nil }
