@@ -46,9 +46,12 @@ func (w *wire) pass(reply string) {
 		w.mute, w.banner = false, false
 		return
 	}
+	if w.passEach() {
+		return
+	}
 	code, _ := strconv.Atoi(reply[:min(3, len(reply))])
 	switch w.verb {
-	case "EHLO", "HELO":
+	case "EHLO", "HELO", "LHLO":
 		if code == 250 {
 			reply = w.greeting(reply)
 		}
@@ -157,7 +160,7 @@ func (w *wire) refuse(r *Reply) {
 // count takes note of a reply. Refusals are slowed down one by one, and past the bounds
 // the connection is closed.
 func (w *wire) count(code int) {
-	if code < 400 || code == 421 || w.run.mode == Trusted {
+	if code < 400 || code == 421 || w.run.mode == Trusted || w.run.mode == LMTP {
 		return
 	}
 	w.refused++

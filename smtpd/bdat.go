@@ -48,7 +48,7 @@ func (w *wire) hangUpRefused(r *Reply) {
 func (w *wire) receiveChunks(m *incoming) error {
 	for {
 		c := w.chunk
-		w.chunk = nil
+		w.chunk, m.partial = nil, !c.last
 		if c.size > w.srv.MaxSize-m.d.size {
 			m.tooBig = true
 			return w.discard(c.size)
@@ -96,7 +96,7 @@ func (w *wire) nextChunk() error {
 				}
 				w.chunk = c
 				return nil
-			case "RSET", "QUIT", "EHLO", "HELO", "STARTTLS":
+			case "RSET", "QUIT", "EHLO", "HELO", "LHLO", "STARTTLS":
 				w.backUp(line)
 				return errAborted
 			case "NOOP", "VRFY", "HELP", "EXPN", "":

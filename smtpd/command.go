@@ -11,7 +11,7 @@ import (
 // or leaves in w.feed what go-smtp is to run.
 func commands(verb string) func(w *wire, arg string) {
 	switch verb {
-	case "EHLO", "HELO":
+	case "EHLO", "HELO", "LHLO":
 		return (*wire).doHelo
 	case "MAIL":
 		return (*wire).doMail
@@ -80,8 +80,12 @@ func (w *wire) doHelo(arg string) {
 		w.refuse(replyHelo)
 		return
 	}
-	w.helo, w.esmtp = name, w.verb == "EHLO"
-	w.give(w.verb + " " + name)
+	if (w.verb == "LHLO") != (w.run.mode == LMTP) {
+		w.refuse(wrongHello(w.run.mode))
+		return
+	}
+	w.helo, w.esmtp = name, w.verb != "HELO"
+	w.give(strings.Replace(w.verb, "LHLO", "EHLO", 1) + " " + name)
 }
 
 // grammar is what this client may say. What a mail program or a printer gets wrong is
@@ -151,7 +155,7 @@ func (w *wire) doStartTLS(arg string) {
 }
 
 // hasTLS tells whether STARTTLS can be had, on a listener of this kind at all.
-func (w *wire) hasTLS() bool { return w.srv.TLS != nil && w.run.mode != Trusted }
+func (w *wire) hasTLS() bool { return w.srv.TLS != nil && w.run.mode != Trusted && !w.isUnix() }
 
 // handshake begins TLS within HandshakeTimeout.
 func (w *wire) handshake(t *tls.Conn) error {

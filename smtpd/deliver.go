@@ -60,6 +60,7 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 			return replyTo(err)
 		}
 	}
+	failed = s.settleEach(failed)
 	all := passed
 	if len(failed) > 0 || s.needsQueue() {
 		if len(failed) > 0 {

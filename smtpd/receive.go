@@ -19,6 +19,8 @@ type incoming struct {
 	end    time.Time // no octet is taken after it
 	err    error     // of head or staged
 	judge  judge     // nil: it is not judged
+	// partial: the chunk that was received last is not the last of the message.
+	partial bool
 }
 
 var (
@@ -72,6 +74,7 @@ func (s *session) receive() *Reply {
 		s.observe(replyUnavailable, 0, 0)
 		return s.lost(err)
 	}
+	s.partial = m.partial
 	began := time.Now()
 	r := m.refused()
 	if r == nil {

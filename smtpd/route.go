@@ -47,7 +47,8 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	if n := len(s.targets); n+len(r.accounts) > 10*s.wire.srv.MaxRecipients && n > 0 || s.onward+len(r.onward) > maxOnward {
 		return s.fail(replyManyTargets)
 	}
-	if slices.ContainsFunc(s.recipients, func(r recipient) bool { return r.To.same(c.To) }) {
+	if i := slices.IndexFunc(s.recipients, func(r recipient) bool { return r.To.same(c.To) }); i >= 0 {
+		s.each.order = append(s.each.order, i)
 		return nil // one message is enough
 	}
 	for _, a := range r.accounts {
@@ -60,6 +61,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 		}
 	}
 	r.rcptCommand = c
+	s.each.order = append(s.each.order, len(s.recipients))
 	s.recipients, s.onward = append(s.recipients, r), s.onward+len(r.onward)
 	return nil
 }

@@ -40,7 +40,7 @@ func newRun(s *Server, mode Mode) *run {
 
 // offersDSN tells whether delivery status notifications can be asked for (RFC 3461). On
 // port 25 they can't: strangers would have reports sent to others.
-func (r *run) offersDSN() bool { return r.mode != Inbound && r.srv.Queue != nil }
+func (r *run) offersDSN() bool { return r.mode != Inbound && r.mode != LMTP && r.srv.Queue != nil }
 
 // open shakes hands where TLS comes first and hands the connection to go-smtp.
 func (r *run) open(ctx context.Context, c net.Conn) {
@@ -60,7 +60,7 @@ func (r *run) open(ctx context.Context, c net.Conn) {
 			return
 		}
 	}
-	if !w.visitGate() {
+	if !w.isPeer() || !w.visitGate() {
 		w.end()
 		return
 	}

@@ -1,5 +1,5 @@
 // Package smtpd is the SMTP front-end: inbound mail on port 25, submission on 587 and
-// 465, and what the administrator's own programs hand in. go-smtp runs the dialogue; between it and the connection lies a wire of our own,
+// 465, what the administrator's own programs hand in, and LMTP. go-smtp runs the dialogue; between it and the connection lies a wire of our own,
 // which hands it one screened command at a time, edits its replies, does STARTTLS and
 // takes the message itself (RFC 5321, 3207, 3030). smtpd decides who may send what to
 // whom and asks others, by small interfaces, who a recipient is and to take the message:
@@ -33,11 +33,14 @@ const (
 	// Trusted takes mail from the administrator's own programs, on a listener that
 	// nobody else can reach: with any sender, without login, TLS and bounds on errors.
 	Trusted
+	// LMTP takes mail for local recipients from programs and servers of the administrator's,
+	// which have judged it already, and answers for each recipient (RFC 2033).
+	LMTP
 )
 
 // String is the mode's name in logs.
 func (m Mode) String() string {
-	return [...]string{"smtp", "submission", "submissions", "local"}[m]
+	return [...]string{"smtp", "submission", "submissions", "local", "lmtp"}[m]
 }
 
 // Server serves SMTP. Its fields must not change once Serve was called. The zero value
@@ -49,10 +52,12 @@ type Server struct {
 	Store     Store     // takes messages
 	Queue     Queue     // takes messages for elsewhere, and for who could not be delivered to; nil: nothing is sent elsewhere
 	Devices   []Device  // networks whose clients need not log in
-	Signer    Signer    // signs what is submitted; nil: nothing is signed
-	Policy    Policy    // judges strangers' messages; nil: all are taken
-	Gate      Gate      // looks at strangers on port 25; nil: all may come in
-	Forward   Forwarder // passes mail on from aliases to other servers; nil: none is
+	// Peers are the networks that LMTP is spoken with, beside this machine itself.
+	Peers   []netip.Prefix
+	Signer  Signer    // signs what is submitted; nil: nothing is signed
+	Policy  Policy    // judges strangers' messages; nil: all are taken
+	Gate    Gate      // looks at strangers on port 25; nil: all may come in
+	Forward Forwarder // passes mail on from aliases to other servers; nil: none is
 	// Shared tells of an address, other than loopback, that it stands for everybody, as
 	// that of a proxy or of a container's gateway does; nil: none does.
 	Shared func(netip.Addr) bool

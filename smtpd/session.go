@@ -22,6 +22,8 @@ type session struct {
 	onward     int             // addresses elsewhere that recipients lead to
 	tlsWaived  bool            // what recipients' domains ask for of TLS does not count for the sender
 	verdict    policy.Verdict  // on a stranger's message, once it was judged
+	each       outcomes        // of LMTP
+	partial    bool            // a message was refused before its last chunk
 }
 
 var _ smtp.AuthSession = (*session)(nil)
@@ -71,5 +73,7 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 // Data takes the message from the wire. What go-smtp would read of it is only its end.
 func (s *session) Data(io.Reader) error {
 	defer s.Reset()
-	return s.receive().smtp()
+	r := s.receive()
+	s.answerEach(r)
+	return r.smtp()
 }

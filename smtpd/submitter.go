@@ -18,7 +18,7 @@ type Device struct {
 
 // deviceAt is the device whose network has ip, the narrowest of several; nil: none.
 func (r *run) deviceAt(ip netip.Addr) *Device {
-	if r.mode == Trusted {
+	if r.mode == Trusted || r.mode == LMTP {
 		return nil
 	}
 	ip = ip.Unmap().WithZone("") // a prefix has no zone
@@ -61,6 +61,8 @@ func (s *session) whoSends(from Path) (submitter, *Reply) {
 	case w.run.mode == Trusted:
 		account, r := s.ownerOf(from)
 		return submitter{trusted, account}, r
+	case w.run.mode == LMTP:
+		return submitter{}, nil
 	case s.account != "":
 		r := s.mayStillSend()
 		if r == nil {
@@ -190,6 +192,12 @@ func (s *session) clientName() string {
 		return "device from " + ip
 	case user:
 		return "submission from " + ip
+	}
+	switch {
+	case s.wire.isUnix():
+		return "lmtp"
+	case s.wire.run.mode == LMTP:
+		return "lmtp from " + ip
 	}
 	return "smtp from " + ip
 }

@@ -60,6 +60,10 @@ func (s *session) protocol() string {
 	w := s.wire
 	p := "SMTP"
 	switch {
+	case w.run.mode == LMTP && s.mail.UTF8:
+		p = "UTF8LMTP"
+	case w.run.mode == LMTP:
+		p = "LMTP"
 	case s.mail.UTF8:
 		p = "UTF8SMTP"
 	case w.esmtp:
@@ -77,13 +81,19 @@ func (s *session) protocol() string {
 // fromDomain is the Extended-Domain: the name the client gave, if it is one, and its
 // address. The name is not looked up.
 func (w *wire) fromDomain() string {
-	ip := literal(w.ip)
+	ip := " (" + literal(w.ip) + ")"
+	if w.isUnix() {
+		ip = ""
+	}
 	if name, ok := parseDomain(w.helo); ok {
 		if p := inASCII(Path{"x", name}); p.ASCII() {
-			return p.Domain + " (" + ip + ")"
+			return p.Domain + ip
 		}
 	}
-	return ip + " (" + ip + ")"
+	if w.isUnix() {
+		return "localhost"
+	}
+	return literal(w.ip) + ip
 }
 
 // inASCII is a path with its domain in A-labels, if all of it can be written in ASCII so;

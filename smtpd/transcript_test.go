@@ -20,8 +20,8 @@ import (
 // TestTranscripts runs the conversations in testdata. Their lines are:
 //
 //	# text           a comment: the sentence that the conversation proves
-//	mode: m          inbound, submission, submissions, trusted, or plaintext (submission
-//	                 where this client may log in without TLS)
+//	mode: m          inbound, submission, submissions, trusted, lmtp (from one of the peers),
+//	                 or plaintext (submission where this client may log in without TLS)
 //	set: name value  an option of the server
 //	C: line          the client says; lines in a row are sent in one piece
 //	R: "text"        the client sends octets, as a Go string, after a C: in its piece
@@ -187,6 +187,9 @@ func (k *talk) setMode(s string) {
 		k.mode = SubmissionTLS
 	case "trusted":
 		k.mode = Trusted
+	case "lmtp":
+		k.mode = LMTP
+		k.srv.Peers = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}
 	case "plaintext":
 		k.mode = Submission
 		k.srv.AllowPlaintext = func(a netip.Addr) bool { return a.String() == "192.0.2.1" }
@@ -231,6 +234,8 @@ func (k *talk) set(s string) {
 		k.srv.Signer = fakeSigner{errOf(value)}
 	case "policy":
 		k.srv.Policy = fakePolicy{}
+	case "NoPeers":
+		k.srv.Peers = nil
 	case "NoForward":
 		k.srv.Forward = nil
 	case "gate", "gateway":

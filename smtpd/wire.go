@@ -65,6 +65,7 @@ type wire struct {
 	rcpt     rcptCommand // of the last RCPT
 	chunk    *chunk      // of the BDAT being run
 	skip     int64       // octets of a refused chunk to be thrown away
+	answers  []*Reply    // for the recipients of a message, in place of the next reply (LMTP)
 
 	bad, refused int // since the last accepted message
 	messages     int // accepted for receipt so far
