@@ -191,6 +191,10 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 	running, unknown := e.running(ctx, cfg)
 	for _, p := range allPorts(cfg) {
 		for _, address := range p.addresses {
+			if path, ok := config.UnixPath(address); ok {
+				e.checkSocket(ctx, r, p.name, path, running, unknown)
+				continue
+			}
 			l, err := e.listen(ctx, address)
 			denied := running && errors.Is(err, fs.ErrPermission) // the server may open what this user may not
 			switch {

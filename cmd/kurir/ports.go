@@ -32,6 +32,7 @@ type port struct {
 func allPorts(c *config.Config) []*port {
 	return []*port{
 		{protocol: "smtp", name: "SMTP", addresses: c.SMTP.Address, reject: rejectSMTP},
+		{protocol: "lmtp", name: "LMTP", addresses: c.LMTP.Address, reject: rejectSMTP},
 		{protocol: "submission", name: "submission", addresses: c.Submission.Address, reject: rejectSMTP},
 		{protocol: "submissions", name: "submission with TLS", addresses: c.Submissions.Address},
 		{protocol: "imap", name: "IMAP", addresses: c.IMAP.Address, reject: imapd.Reject},
@@ -62,6 +63,7 @@ func (s *site) servers() map[string]serveFunc {
 	}
 	return map[string]serveFunc{
 		"smtp":        withSMTP(smtpd.Inbound),
+		"lmtp":        withSMTP(smtpd.LMTP),
 		"submission":  withSMTP(smtpd.Submission),
 		"submissions": withSMTP(smtpd.SubmissionTLS),
 		"imap":        implicitTLS(imap.Serve, false),
@@ -85,12 +87,14 @@ func (s *site) bind(ctx context.Context) error {
 				errs = append(errs, err)
 				continue
 			}
-			l, err := s.env.listen(ctx, address)
+			l, err := s.openAddress(ctx, address)
 			if err != nil {
 				errs = append(errs, explainPort(p.name, address, s.local, err))
 				continue
 			}
-			l = s.proxied(p, l)
+			if p.protocol != "lmtp" { // whose clients are no strangers
+				l = s.proxied(p, l)
+			}
 			if p.protocol != "http" {
 				shared := strings.TrimSuffix(p.protocol, "s")
 				if limiters[shared] == nil {
@@ -146,6 +150,9 @@ func (s *site) closePorts() error {
 // explainPort says what to do about a port that cannot be opened.
 func explainPort(name, address string, local bool, err error) error {
 	host, port, _ := net.SplitHostPort(address)
+	if _, ok := config.UnixPath(address); ok {
+		return fmt.Errorf("%s: %w", name, err)
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && local:
 		return fmt.Errorf("port %s (%s) is taken by another program: stop it, or move all ports, for example with --port-offset 10000", port, name)
@@ -189,7 +196,7 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
-		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Devices: s.devices(), Signer: s.data.signer(s.cfg),
+		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
 		TLS: s.tls, AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,

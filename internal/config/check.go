@@ -32,6 +32,7 @@ func (l *loader) check() {
 	}
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
+	l.checkLMTP()
 	l.checkInbound()
 	l.checkTrust()
 	l.checkOutbound()
@@ -88,6 +89,9 @@ func (l *loader) checkAddresses() {
 			continue
 		}
 		for _, addr := range *list {
+			if f.key == "lmtp.address" && strings.HasPrefix(addr, unixPrefix) {
+				continue
+			}
 			host, port, err := splitAddress(addr)
 			if err != nil {
 				l.wrong(f.key, "%v", err)

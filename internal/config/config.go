@@ -30,6 +30,7 @@ type Config struct {
 	Admin    string // mail address that is told of things; empty: postmaster of the domain concerned
 
 	SMTP        SMTP
+	LMTP        LMTP
 	Submission  Listener
 	Submissions Listener
 	IMAP        Listener
@@ -112,6 +113,7 @@ func Default() *Config {
 	return &Config{
 		Data:        "/var/lib/kurir",
 		SMTP:        SMTP{Address: []string{":25"}},
+		LMTP:        LMTP{Address: []string{}, SocketMode: "0660"},
 		Submission:  Listener{[]string{":587"}},
 		Submissions: Listener{[]string{":465"}},
 		IMAP:        Listener{[]string{":143"}},

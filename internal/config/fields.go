@@ -30,6 +30,7 @@ const none = -1
 // sections documents the tables of the file, for Example.
 var sections = map[string]string{
 	"smtp":        "SMTP: mail from other servers. STARTTLS is offered, and other servers need port 25.",
+	"lmtp":        "LMTP: mail for mailboxes here from programs and servers of your own, such as a Postfix\n# in front. It is not judged, and goes elsewhere by aliases alone.",
 	"submission":  "Submission: mail from the users' mail apps, with STARTTLS.",
 	"submissions": "The same with TLS from the start, as mail apps prefer it (RFC 8314).",
 	"imap":        "IMAP: mailboxes for mail apps, with STARTTLS.",
@@ -103,6 +104,7 @@ func fields(c *Config) []field {
 	}
 	all = append(all, inboundFields(c)...)
 	all = append(all, trustFields(c)...)
+	all = append(all, lmtpFields(c)...)
 	return append(all, []field{
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},
