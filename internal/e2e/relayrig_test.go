@@ -30,6 +30,7 @@ type mailer struct {
 // setup says how a mailer differs from the default.
 type setup struct {
 	zone  string   // what its DNS answers; the name of the server has no part in it
+	dns   string   // host:port of another name server in its place
 	relay []string // lines of [relay]
 	rest  string   // further tables
 	env   []string // over the environment, "KEY=value"
@@ -42,11 +43,14 @@ var soon = []string{`retry_first = "1s"`, `retry_most = "1s"`}
 func newMailer(t *testing.T, o setup) *mailer {
 	t.Helper()
 	dns := dnstest.Start(t, o.zone)
+	if o.dns == "" {
+		o.dns = dns.Addr()
+	}
 	for try := 1; ; try++ {
 		dir := tempDir(t)
 		m := &mailer{server: &server{t: t, dir: filepath.Join(dir, "kurir"), offset: freeOffset(t)}, env: o.env, dns: dns}
 		m.config = filepath.Join(dir, "kurir.toml")
-		if err := os.WriteFile(m.config, []byte(m.configuration(dns.Addr(), o)), 0o600); err != nil {
+		if err := os.WriteFile(m.config, []byte(m.configuration(o)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		m.kurir("", "domain", "add", "local.test")
@@ -83,7 +87,7 @@ func (m *mailer) end() {
 	}
 }
 
-func (m *mailer) configuration(dns string, o setup) string {
+func (m *mailer) configuration(o setup) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "hostname = \"mail.local.test\"\ndata = %q\n", m.dir)
 	for _, l := range []struct {
@@ -95,7 +99,7 @@ func (m *mailer) configuration(dns string, o setup) string {
 	} {
 		fmt.Fprintf(&b, "[%s]\naddress = [%q]\n", l.table, m.at(l.port))
 	}
-	fmt.Fprintf(&b, "[tls]\nplaintext_login_networks = [\"127.0.0.0/8\"]\n[dns]\nservers = [%q]\n[relay]\n", dns)
+	fmt.Fprintf(&b, "[tls]\nplaintext_login_networks = [\"127.0.0.0/8\"]\n[dns]\nservers = [%q]\n[relay]\n", o.dns)
 	fmt.Fprintf(&b, "%s\n%s\n", strings.Join(o.relay, "\n"), o.rest)
 	return b.String()
 }
@@ -229,7 +233,12 @@ func (m *mailer) login(account string) (submission, error) {
 	if err != nil {
 		return submission{}, err
 	}
-	_, _, err = t.ReadResponse(220)
+	return newSubmission(t, account)
+}
+
+// newSubmission logs in on a connection, which it closes if that fails.
+func newSubmission(t *textproto.Conn, account string) (submission, error) {
+	_, _, err := t.ReadResponse(220)
 	if err == nil {
 		err = say(t, 250, "EHLO client.test")
 	}
