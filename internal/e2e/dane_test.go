@@ -80,6 +80,10 @@ func TestDANE(t *testing.T) {
 			m.waitsFor(t, id, parts...)
 		})
 	}
+	contains(t, m.kurir("", "tls", "right.secured.net"), "TLS policy  dane\n", "verified as mx.right.secured.net")
+	if out, code := m.tryKurir("", "tls", "wrong.secured.net"); code != 1 {
+		t.Errorf("exit %d: %s", code, out)
+	}
 	t.Run("REQUIRETLS", func(t *testing.T) {
 		m.within(t)
 		// This Postfix does not know REQUIRETLS, which TLS that is safe does not make up for.
