@@ -8,9 +8,9 @@ import (
 	"github.com/emersion/go-msgauth/dkim"
 )
 
-// Of messages with an octet changed, lost or added anywhere, another program and this one
-// take the same for good.
-func TestDKIMAgainstAnother(t *testing.T) {
+// Of messages with an octet changed, lost or added anywhere, the library alone and what is
+// around it here take the same for good.
+func TestDKIMAgainstLibrary(t *testing.T) {
 	z := texts("s._domainkey.example.org", published(keys()["ed25519"]))
 	random := rand.New(rand.NewPCG(1, 2))
 	good := 0
@@ -23,8 +23,8 @@ func TestDKIMAgainstAnother(t *testing.T) {
 				t.Fatal(err)
 			}
 			pass := len(ours) == 1 && ours[0].Result == Pass
-			if other := passes(z, changed); pass != other && !judgedApart(changed, text) {
-				t.Errorf("%s: ours %+v, the other %v, of\n%q", canon, ours, other, changed)
+			if other := passes(z, changed); pass != other && !judgedApart(changed) {
+				t.Errorf("%s: ours %+v, the library %v, of\n%q", canon, ours, other, changed)
 			}
 			if pass {
 				good++
@@ -50,7 +50,7 @@ func mutated(random *rand.Rand, text string) string {
 	return text[:i] + c + text[i:]
 }
 
-// passes tells what the other program says of a message's only signature.
+// passes tells what the library alone says of a message's only signature.
 func passes(z *zone, text string) bool {
 	all, err := dkim.VerifyWithOptions(strings.NewReader(text), &dkim.VerifyOptions{LookupTXT: func(name string) ([]string, error) {
 		if strings.EqualFold(name, "s._domainkey.example.org") {
@@ -61,11 +61,8 @@ func passes(z *zone, text string) bool {
 	return err == nil && len(all) == 1 && all[0].Err == nil
 }
 
-// judgedApart tells of changes that the two see differently: a bare CR is a character here
-// (RFC 6376 sections 2.8 and 3.4 know CRLF alone), a header does not begin with white space,
-// and Base64 may lack its padding (section 2.10).
-func judgedApart(changed, text string) bool {
-	end := strings.Index(text, "\r\nFrom: A")
-	return strings.Contains(strings.ReplaceAll(changed, "\r\n", ""), "\r") || changed[0] == ' ' || changed[0] == '\t' ||
-		!strings.Contains(changed, text[end-3:end+2])
+// judgedApart tells of changes that the two see differently: here, a header does not begin
+// with white space, and a CR is no part of what stands around a name.
+func judgedApart(changed string) bool {
+	return changed[0] == ' ' || changed[0] == '\t' || strings.Contains(changed, "\r:")
 }

@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -41,9 +39,10 @@ type DKIM struct {
 // are none. Of many, ten are verified, those whose domain is the author's or related to it
 // first; a last result of Policy tells how many are left out.
 //
-// A signature that covers only a part of the body (l=) counts as none: Policy. One that
-// expired, is made with SHA-1 or with a short key is PermError. If the domain is only
-// testing (t=y), a signature that fails is Neutral. The error is that of msg.
+// A signature that covers only a part of the body (l=) counts as none: Policy; so does one
+// that would take too long to verify, see pick and verifyAll. One that expired, is made with
+// SHA-1 or with a short key is PermError. If the domain is only testing (t=y), a signature
+// that fails is Neutral. The error is that of msg.
 func VerifyDKIM(ctx context.Context, r Resolver, msg io.Reader) ([]DKIM, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
@@ -63,15 +62,18 @@ func VerifyDKIM(ctx context.Context, r Resolver, msg io.Reader) ([]DKIM, error) 
 	}
 	author, _ := AuthorDomain(raw)
 	signatures, left := choose(fields, author)
-	keys := findKeys(ctx, r, signatures)
-	bodies, err := hashBodies(in, signatures)
-	if err != nil {
+	findKeys(ctx, r, signatures)
+	var open []*signature
+	for _, s := range signatures {
+		if s.readKey() && s.pick(header) {
+			open = append(open, s)
+		}
+	}
+	if err := verifyAll(in, open); err != nil {
 		return nil, err
 	}
-	keys.wait()
 	results := make([]DKIM, 0, len(signatures)+1)
 	for _, s := range signatures {
-		s.conclude(header, bodies)
 		results = append(results, s.DKIM)
 	}
 	if left > 0 {
@@ -111,17 +113,10 @@ func choose(fields []message.Field, author string) (chosen []*signature, left in
 	return chosen, left
 }
 
-// lookups are questions for keys under way, each asked once.
-type lookups struct {
-	all sync.WaitGroup
-}
-
-func (l *lookups) wait() { l.all.Wait() }
-
 // findKeys asks for the records of all signatures that are not yet concluded, at the same
-// time. The questions end with ctx.
-func findKeys(ctx context.Context, r Resolver, signatures []*signature) *lookups {
-	var l lookups
+// time and each but once. The questions end with ctx.
+func findKeys(ctx context.Context, r Resolver, signatures []*signature) {
+	var all sync.WaitGroup
 	asked := map[string]*answer{}
 	for _, s := range signatures {
 		if s.Result != "" {
@@ -131,98 +126,42 @@ func findKeys(ctx context.Context, r Resolver, signatures []*signature) *lookups
 		if asked[name] == nil {
 			a := &answer{}
 			asked[name] = a
-			l.all.Go(func() { a.records, a.err = r.LookupTXT(ctx, name) })
+			all.Go(func() { a.records, a.err = r.LookupTXT(ctx, name) })
 		}
 		s.answer = asked[name]
 	}
-	return &l
+	all.Wait()
 }
 
-// hashBodies reads the body once for all forms in which it was signed.
-func hashBodies(r *bufio.Reader, signatures []*signature) (map[sig.Canon][]byte, error) {
-	sums := map[sig.Canon][]byte{}
-	bodies := map[sig.Canon]*sig.Body{}
-	for _, s := range signatures {
-		if s.Result == "" && bodies[s.body] == nil {
-			bodies[s.body] = sig.NewBody(s.body)
-		}
-	}
-	if len(bodies) == 0 {
-		return nil, nil
-	}
-	for {
-		_, err := r.Peek(1)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		piece, _ := r.Peek(r.Buffered())
-		for _, body := range bodies {
-			body.Write(piece)
-		}
-		r.Discard(len(piece))
-	}
-	for c, body := range bodies {
-		sums[c] = body.Sum()
-	}
-	return sums, nil
-}
-
-// conclude verifies a signature whose key and body are known.
-func (s *signature) conclude(header *sig.Header, bodies map[sig.Canon][]byte) {
+// readKey takes the key out of the answer; without one that serves, the signature is
+// concluded. It tells whether it is still open.
+func (s *signature) readKey() bool {
 	if s.Result != "" {
-		return
+		return false
 	}
-	key, ok := s.key()
-	if !ok {
-		return
-	}
-	s.Bits = key.Bits
-	if key.Strict && s.identityDomain != s.Domain {
-		s.fail(PermError, "the key is for addresses at its very domain (t=s), i= has one below it")
-		return
-	}
-	if subtle.ConstantTimeCompare(bodies[s.body], s.bodyHash) != 1 {
-		s.failKey(key, "the body was changed on the way")
-		return
-	}
-	h := sha256.New()
-	header.Write(h, s.header, s.names, s.raw)
-	h.Write(s.header.Field(nil, sig.WithoutB(s.raw)))
-	if !key.Verify(h.Sum(nil), s.value) {
-		s.failKey(key, "the signature does not fit: the header was changed on the way, or the key is another one")
-		return
-	}
-	s.Result = Pass
-	if key.Testing {
-		s.Reason = "the domain is only testing DKIM (t=y)"
-	}
-}
-
-// key is the key of a signature; without one, the signature is concluded.
-func (s *signature) key() (sig.Key, bool) {
-	switch err := s.answer.err; {
-	case err != nil && notFound(err):
+	var err error
+	switch {
+	case s.answer.err != nil && notFound(s.answer.err):
 		s.fail(PermError, fmt.Sprintf("there is no key at %s._domainkey.%s", s.Selector, s.Domain))
-		return sig.Key{}, false
+		return false
+	case s.answer.err != nil:
+		s.fail(TempError, fmt.Sprintf("the key at %s._domainkey.%s cannot be asked for: %v", s.Selector, s.Domain, s.answer.err))
+		return false
+	}
+	s.key, err = sig.FindKey(s.answer.records, s.kind)
+	s.Bits = s.key.Bits
+	switch {
 	case err != nil:
-		s.fail(TempError, fmt.Sprintf("the key at %s._domainkey.%s cannot be asked for: %v", s.Selector, s.Domain, err))
-		return sig.Key{}, false
-	}
-	key, err := sig.FindKey(s.answer.records, s.kind)
-	if err != nil {
-		s.Bits = key.Bits
 		s.fail(PermError, fmt.Sprintf("%v, at %s._domainkey.%s", err, s.Selector, s.Domain))
-		return key, false
+	case s.key.Strict && s.identityDomain != s.Domain:
+		s.fail(PermError, "the key is for addresses at its very domain (t=s), i= has one below it")
 	}
-	return key, true
+	return s.Result == ""
 }
 
 // failKey is that a signature does not verify, which is nothing if the domain is testing.
-func (s *signature) failKey(key sig.Key, reason string) {
-	if key.Testing {
+func (s *signature) failKey(reason string) {
+	if s.key.Testing {
 		s.fail(Neutral, reason+"; the domain is only testing DKIM (t=y)")
 		return
 	}

@@ -1,6 +1,7 @@
 package mailauth
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,13 +17,12 @@ type signature struct {
 	DKIM // Result is set once it is concluded
 
 	raw            []byte
-	kind           string // "rsa" or "ed25519"
-	header, body   sig.Canon
+	kind           string   // "rsa" or "ed25519"
 	names          []string // h=
 	identityDomain string   // of i=
-	bodyHash       []byte   // bh=
-	value          []byte   // b=
 	answer         *answer
+	key            sig.Key // once it is known
+	header         []byte  // what of the header the library is given
 }
 
 // answer is what the DNS says to a question for a key.
@@ -71,7 +71,7 @@ func (s *signature) read(tags sig.Tags, now time.Time) (reason string) {
 	if _, err := dnsutil.Name(s.Selector + "._domainkey." + s.Domain); err != nil {
 		return fmt.Sprintf("s= is no selector: %s", sig.Shown(s.Selector))
 	}
-	for _, check := range []func(sig.Tags) string{s.readAlgorithm, s.readNames, s.readIdentity, s.readValues} {
+	for _, check := range []func(sig.Tags) string{s.readAlgorithm, s.readNames, s.readIdentity, checkValues} {
 		if reason = check(tags); reason != "" {
 			return reason
 		}
@@ -104,8 +104,7 @@ func (s *signature) readAlgorithm(tags sig.Tags) string {
 	default:
 		return fmt.Sprintf("its algorithm is not known: %s", sig.Shown(a))
 	}
-	var ok bool
-	if s.header, s.body, ok = sig.ParseCanon(tags.Compact("c")); !ok {
+	if _, _, ok := sig.ParseCanon(tags.Compact("c")); !ok {
 		return fmt.Sprintf("its canonical form is not known: %s", sig.Shown(tags["c"]))
 	}
 	if q := tags.List("q"); q != nil && !slices.Contains(q, "dns/txt") {
@@ -138,12 +137,12 @@ func (s *signature) readIdentity(tags sig.Tags) string {
 	return ""
 }
 
-func (s *signature) readValues(tags sig.Tags) string {
-	var err error
-	if s.bodyHash, err = sig.Base64(tags["bh"]); err != nil || len(s.bodyHash) != 32 {
+// checkValues checks bh= and b=.
+func checkValues(tags sig.Tags) string {
+	if hash, err := sig.Base64(tags["bh"]); err != nil || len(hash) != sha256.Size {
 		return "bh= is no hash"
 	}
-	if s.value, err = sig.Base64(tags["b"]); err != nil {
+	if _, err := sig.Base64(tags["b"]); err != nil {
 		return "b= is no signature"
 	}
 	return ""
@@ -167,20 +166,12 @@ func readTimes(tags sig.Tags, now time.Time) string {
 	return ""
 }
 
-// seconds reads a time. One too far away for us is at the end of time (RFC 6376 section
-// 3.5: up to 12 digits must be taken).
+// seconds reads a time.
 func seconds(tags sig.Tags, name string) (at int64, has, ok bool) {
 	value, has := tags[name]
 	if !has {
 		return 0, false, true
 	}
-	value = sig.Compact(value)
-	if value == "" || strings.Trim(value, "0123456789") != "" {
-		return 0, true, false
-	}
-	at, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || at > 1<<40 {
-		at = 1 << 40
-	}
-	return at, true, true
+	n, err := strconv.ParseUint(sig.Compact(value), 10, 63)
+	return int64(n), true, err == nil
 }

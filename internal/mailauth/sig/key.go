@@ -24,6 +24,7 @@ const (
 // Key is a record that holds a key (RFC 6376 section 3.6.1).
 type Key struct {
 	Public  crypto.PublicKey // *rsa.PublicKey or ed25519.PublicKey
+	Record  string           // the key alone, as a record
 	Bits    int              // 256 for Ed25519
 	Testing bool             // t=y: the domain is trying DKIM out
 	Strict  bool             // t=s: i= has the very domain of d=
@@ -79,6 +80,7 @@ func parseKey(tags Tags, algorithm string) (Key, error) {
 	if err != nil {
 		return key, errors.New("the key is no base64")
 	}
+	key.Record = "k=" + kind + "; p=" + base64.StdEncoding.EncodeToString(der)
 	if kind == "ed25519" {
 		if len(der) != ed25519.PublicKeySize {
 			return key, fmt.Errorf("the Ed25519 key has %d octets, not 32", len(der))
