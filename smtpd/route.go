@@ -127,6 +127,17 @@ func (s *session) mayRelay(to Path) error {
 	case !isHostName(to.Domain):
 		return replyNoDomain
 	}
+	return s.suppressed(to)
+}
+
+// suppressed refuses an address that is known not to exist.
+func (s *session) suppressed(to Path) error {
+	if s.wire.srv.Suppressed == nil {
+		return nil
+	}
+	if why, is := s.wire.srv.Suppressed(to.String()); is {
+		return &Reply{550, "5.1.1", strings.Map(oneLine, why), nil}
+	}
 	return nil
 }
 

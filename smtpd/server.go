@@ -58,6 +58,9 @@ type Server struct {
 	Policy  Policy    // judges strangers' messages; nil: all are taken
 	Gate    Gate      // looks at strangers on port 25; nil: all may come in
 	Forward Forwarder // passes mail on from aliases to other servers; nil: none is
+	// Suppressed tells of a recipient elsewhere that is known not to exist, and in words why
+	// it is refused to who submits mail for it; nil: of none.
+	Suppressed func(address string) (why string, is bool)
 	// Shared tells of an address, other than loopback, that it stands for everybody, as
 	// that of a proxy or of a container's gateway does; nil: none does.
 	Shared func(netip.Addr) bool

@@ -234,6 +234,10 @@ func (k *talk) set(s string) {
 		k.srv.Signer = fakeSigner{errOf(value)}
 	case "policy":
 		k.srv.Policy = fakePolicy{}
+	case "suppressed":
+		k.srv.Suppressed = func(address string) (string, bool) {
+			return address + " does not exist, said mx.elsewhere.example: größe", strings.EqualFold(address, value)
+		}
 	case "NoPeers":
 		k.srv.Peers = nil
 	case "NoForward":

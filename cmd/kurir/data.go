@@ -21,6 +21,7 @@ import (
 	"kurir/internal/relay"
 	"kurir/internal/signing"
 	"kurir/internal/sqldb"
+	"kurir/internal/suppression"
 	"kurir/internal/telemetry"
 	"kurir/internal/tlspolicy"
 	"kurir/store"
@@ -49,6 +50,7 @@ type data struct {
 	signing     *signing.Signer
 	relay       *relay.Relay
 	tlsPolicies *tlspolicy.Policies
+	suppression *suppression.List
 	queue       *queue.Queue
 	forward     *forward.Forwarder
 	service     *admin.Service
@@ -65,6 +67,7 @@ func migrations() [][]sqldb.Migration {
 		signing.Migrations,
 		gate.Migrations(),
 		forward.Migrations,
+		suppression.Migrations(),
 	}
 }
 
@@ -115,7 +118,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	d.service = &admin.Service{
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
 		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
-		Submit: newSubmitter(d, o).submit,
+		Submit: newSubmitter(d, o).submit, Suppression: d.suppression,
 	}
 	if !d.isLocal(o) {
 		d.service.Signing = d.signing
@@ -133,6 +136,9 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
 	q := o.queueOptions()
 	q.Sign = d.sign(o)
+	if q.Ended, err = d.openSuppression(ctx, o); err != nil {
+		return err
+	}
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
 	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk}, d.relay
 	q.Directory = forward.Senders{Forwarder: d.forward}

@@ -196,7 +196,7 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(),
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
-		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
+		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Suppressed: s.data.suppressed, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
 		TLS: s.tls, AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,

@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	group(root,
 		serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
 		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e), dkimCommand(e),
-		queueCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e),
+		queueCommand(e), suppressionCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e),
 	)
 	noFiles(root)
 	return root

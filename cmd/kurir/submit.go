@@ -32,7 +32,7 @@ func newSubmitter(d *data, o dataOptions) *submitter {
 		Store:   meteredStore{smtpd.MailStore{Store: d.store}, o.metrics},
 		Queue:   smtpd.MailQueue{Queue: d.queue},
 		Forward: d.forward,
-		Signer:  d.signer(o.cfg),
+		Signer:  d.signer(o.cfg), Suppressed: d.suppressed,
 		MaxSize: int64(o.cfg.Limits.MessageSize), MaxRecipients: submitRecipients,
 		IdleTimeout: submitTimeout, MessageTimeout: submitTimeout,
 		Observe: func(result string, _ int64, _ time.Duration) { countMessage(o.metrics, smtpd.Trusted.String(), result) },

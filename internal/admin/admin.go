@@ -63,6 +63,10 @@ type Operations interface {
 	ShowQueue(ctx context.Context, id string) (QueueDetail, error)
 	// ChangeQueue tries, holds, releases, drops or bounces what waits.
 	ChangeQueue(ctx context.Context, c QueueChange) (Changed, error)
+	// ListSuppressed lists the addresses elsewhere that do not exist, as was found out.
+	ListSuppressed(ctx context.Context) ([]Suppressed, error)
+	// Unsuppress takes addresses off that list.
+	Unsuppress(ctx context.Context, u Unsuppress) (Unsuppressed, error)
 	// Send hands in a message as a program of this machine, in the form of RFC 5322 with
 	// LF or CRLF. It is durable when Send returns. The error is a *NotSent if all was refused.
 	Send(ctx context.Context, o Outgoing, message io.Reader) (Sent, error)

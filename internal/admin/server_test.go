@@ -94,6 +94,12 @@ func (r *recorder) ShowQueue(_ context.Context, q string) (QueueDetail, error) {
 func (r *recorder) ChangeQueue(_ context.Context, q QueueChange) (Changed, error) {
 	return Changed{Recipients: 3}, r.note("ChangeQueue", q)
 }
+func (r *recorder) ListSuppressed(context.Context) ([]Suppressed, error) {
+	return []Suppressed{{Address: "x@b.test", Refused: true, Days: 2, Reply: "550 5.1.1 no"}}, r.note("ListSuppressed", nil)
+}
+func (r *recorder) Unsuppress(_ context.Context, q Unsuppress) (Unsuppressed, error) {
+	return Unsuppressed{Removed: q.Addresses}, r.note("Unsuppress", q)
+}
 func (r *recorder) Send(_ context.Context, q Outgoing, m io.Reader) (Sent, error) {
 	b, err := io.ReadAll(m)
 	return Sent{ID: "m1", Refused: []Refused{{"y@b.test", 550, "5.1.1", "no such user"}}}, errors.Join(err, r.note("Send "+string(b), q))
@@ -169,6 +175,8 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) {
 			return o.ChangeQueue(ctx, QueueChange{Action: QueueDrop, Filter: QueueFilter{Error: "5.1.1 <\">"}})
 		},
+		func(o Operations) (any, error) { return o.ListSuppressed(ctx) },
+		func(o Operations) (any, error) { return o.Unsuppress(ctx, Unsuppress{Addresses: []string{"x@b.test"}}) },
 		func(o Operations) (any, error) {
 			return o.Send(ctx, Outgoing{From: "x@a.test", To: []string{"é@b.test", "\"a b\"@c.test"}, Notify: "NEVER", EnvID: "\r\n+1", UTF8: true},
 				strings.NewReader("Subject: hi\n\nbody\x00é\r\n.\r\n"))

@@ -11,6 +11,7 @@ import (
 
 	"kurir/internal/directory"
 	"kurir/internal/signing"
+	"kurir/internal/suppression"
 	"kurir/store"
 )
 
@@ -26,6 +27,8 @@ type Service struct {
 	Program  string // this program's version
 
 	Signing *signing.Signer // the domains' DKIM keys; nil: there are none
+	// Suppression is what is known of addresses elsewhere that do not exist; nil: nothing.
+	Suppression *suppression.List
 
 	Queue Queue // what waits to be delivered; nil: it is not open
 	// Submit hands a message in by SMTP as a program of this machine; needed by Send.

@@ -139,6 +139,8 @@ func fields(c *Config) []field {
 			doc: "Age at which a sender is told that a message is late. A time beyond give_up is never."},
 		{key: "relay.history", target: &c.Relay.History, least: int64(day),
 			doc: "How long is kept what became of each message, for: kurir queue show."},
+		{key: "relay.suppress_for", target: &c.Relay.SuppressFor,
+			doc: "Addresses that do not exist, as their own servers have said on two days, are refused to your\nusers at once for this time after the last (kurir suppression list). \"0s\" is not at all."},
 
 		{key: "dkim.sign", target: &c.DKIM.Sign,
 			doc: "Sign what users, devices and programs submit, and our own notices, with the domain's keys\n(kurir dkim list). Turn it off only where another server signs behind this one."},

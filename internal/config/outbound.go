@@ -36,6 +36,8 @@ type Relay struct {
 	GiveUp      time.Duration // age at which mail is returned to its sender
 	DelayNotice time.Duration // age at which the sender is told of a delay
 	History     time.Duration // how long is kept what became of mail
+
+	SuppressFor time.Duration // how long an address that does not exist is remembered; 0: not at all
 }
 
 // Forward is mail that aliases pass on to other servers.

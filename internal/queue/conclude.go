@@ -93,7 +93,7 @@ func (q *Queue) conclude(ctx context.Context, c *conclusion, e effort) error {
 		}
 		return err
 	}
-	q.carryOut(c, report)
+	q.carryOut(ctx, c, report)
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (c *conclusion) about(v *verdict) string {
 }
 
 // carryOut does in memory what has been written.
-func (q *Queue) carryOut(c *conclusion, report *arrival) {
+func (q *Queue) carryOut(ctx context.Context, c *conclusion, report *arrival) {
 	var remove []removal
 	q.mu.Lock()
 	now := q.now()
@@ -223,6 +223,7 @@ func (q *Queue) carryOut(c *conclusion, report *arrival) {
 	}
 	for _, v := range c.verdicts {
 		q.tellLog(c, v)
+		q.tellEnd(ctx, c, v)
 	}
 }
 
@@ -234,6 +235,14 @@ func (q *Queue) tellReach(c *conclusion) {
 	case c.reopens:
 		q.o.Reach(c.job.to.name, nil)
 	}
+}
+
+// tellEnd reports that another host has taken or refused what was submitted here.
+func (q *Queue) tellEnd(ctx context.Context, c *conclusion, v *verdict) {
+	if c.job == nil || c.mail.account == "" || v.row.account != "" || v.kind != EventSent && v.kind != EventFailed {
+		return
+	}
+	q.o.Ended(ctx, Ending{ID: c.mail.id, Recipient: v.row.address, Sent: v.kind == EventSent, Reply: v.out.Reply, Host: v.out.Peer.Host})
 }
 
 // tellLog logs and counts a verdict.

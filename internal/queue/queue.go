@@ -127,9 +127,20 @@ type Options struct {
 	// Observe, if set, is told the end of each recipient's attempt: EventSent, EventDelivered,
 	// EventDeferred or EventFailed, and how long the attempt took.
 	Observe func(kind string, took time.Duration)
+	// Ended, if set, is told when another host has taken, or refused for good, what an account
+	// here has submitted for a recipient.
+	Ended func(ctx context.Context, e Ending)
 	// Reach, if set, is told each time that a destination has failed as a whole, and why;
 	// with nil, that it works again.
 	Reach func(destination string, why *relay.Reply)
+}
+
+// Ending is the end of a recipient at another host.
+type Ending struct {
+	ID, Recipient string
+	Sent          bool // else it was refused
+	Reply         relay.Reply
+	Host          string
 }
 
 // Queue is the open queue. Its methods may be called from any goroutine.
@@ -199,6 +210,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Ended == nil {
+		o.Ended = func(context.Context, Ending) {}
 	}
 	if o.Reach == nil {
 		o.Reach = func(string, *relay.Reply) {}
