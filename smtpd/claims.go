@@ -54,9 +54,14 @@ func (c *claims) line(at int64, line []byte, cut bool) {
 	}
 }
 
+// add takes a line of the value, up to the first one that is cut: what came behind the
+// missing part would be taken for the beginning.
 func (c *claims) add(value []byte, cut bool) {
+	if c.cut {
+		return
+	}
 	n := min(len(value), maxResult-len(c.value))
-	c.cut = c.cut || cut || n < len(value)
+	c.cut = cut || n < len(value)
 	c.value = append(c.value, value[:n]...)
 }
 
@@ -102,8 +107,9 @@ func sameHost(a, b string) bool {
 }
 
 // authservID is the name at the beginning of Authentication-Results (RFC 8601 section
-// 2.2: [CFWS] authserv-id, a token or quoted string). It is not ok if there is none, or
-// if the value was cut before its end.
+// 2.2: [CFWS] authserv-id, a token or quoted string). It is not ok if there is none, if
+// the value was cut before its end, or if it is written so that some read more of it than
+// others.
 func authservID(v string, cut bool) (id string, ok bool) {
 	i := 0
 	for i < len(v) && strings.IndexByte(" \t\r\n(", v[i]) >= 0 {
@@ -120,16 +126,29 @@ func authservID(v string, cut bool) (id string, ok bool) {
 		if !ok {
 			return "", false
 		}
-		return unquote(v[1:end]), true
+		return unquote(v[1:end]), idEnds(v[end+1:], cut)
 	}
 	end := strings.IndexAny(v, " \t\r\n;(\"")
 	if end < 0 {
 		end = len(v)
-		ok = !cut
-	} else {
-		ok = v[end] != '"'
 	}
-	return v[:end], ok && end > 0
+	return v[:end], end > 0 && !strings.Contains(v[:end], "=?") && idEnds(v[end:], cut)
+}
+
+// idEnds tells whether a name is at its end before v: no more of it follows, be it in
+// quotes or behind a comment.
+func idEnds(v string, cut bool) bool {
+	for strings.HasPrefix(v, "(") {
+		end, ok := commentEnd(v, 0)
+		if !ok {
+			return false
+		}
+		v = v[end+1:]
+	}
+	if v == "" {
+		return !cut
+	}
+	return strings.IndexByte(" \t\r\n;", v[0]) >= 0
 }
 
 // unquote takes the backslashes off the text of a quoted string.
