@@ -57,32 +57,78 @@ func fromDomain(value string) (string, error) {
 	return domain, nil
 }
 
-// atHosts gives what follows each "@" outside of quotes and comments.
+// atHosts gives what follows each "@" outside of quotes and comments, behind blanks and
+// comments. Quotes and comments count as such if they have an end, quotes only before an
+// address: behind one there may be none, and programs differ about what they are then.
 func atHosts(value string) []string {
 	var hosts []string
-	quoted, depth := false, 0
+	address, awaited := false, false // behind an "@"; right behind it
+	open, unquoted := false, false   // a comment without an end was found, or a quote
 	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case c == '\\':
-			i++
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case quoted:
-		case c == '(':
-			depth++
-		case c == ')':
-			depth = max(depth-1, 0)
-		case c == '@' && depth == 0:
-			rest := strings.TrimLeft(value[i+1:], " \t")
-			if strings.HasPrefix(rest, "(") {
-				continue // as odd as it is right: the parser knows what follows
+		c := value[i]
+		if c == '(' && !open {
+			end := commentEnd(value, i)
+			if open = end == 0; !open {
+				i = end
+				continue
 			}
-			end := strings.IndexAny(rest, " \t,;:<>()[]\"@\\")
-			if end < 0 {
-				end = len(rest)
+		}
+		if awaited && c != ' ' && c != '\t' {
+			hosts, awaited = append(hosts, hostAt(value[i:])), false
+		}
+		switch {
+		case c == ',' || c == ';':
+			address = false
+		case c == '"' && !address && !unquoted:
+			end := quoteEnd(value, i)
+			if unquoted = end == 0; !unquoted {
+				i = end
 			}
-			hosts = append(hosts, rest[:end])
+		case c == '@':
+			address, awaited = true, true
 		}
 	}
+	if awaited {
+		hosts = append(hosts, "")
+	}
 	return hosts
+}
+
+// hostAt is the host at the beginning of s.
+func hostAt(s string) string {
+	if end := strings.IndexAny(s, " \t,;:<>()[]\"@\\"); end >= 0 {
+		return s[:end]
+	}
+	return s
+}
+
+// quoteEnd is the index of the quotation mark that ends the quoted string at i, 0 if there
+// is none.
+func quoteEnd(s string, i int) int {
+	for i++; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return 0
+}
+
+// commentEnd is the index of the bracket that ends the comment at i, 0 if there is none.
+func commentEnd(s string, i int) int {
+	for depth := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return 0
 }

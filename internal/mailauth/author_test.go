@@ -3,6 +3,7 @@ package mailauth
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"kurir/dnsutil"
 )
@@ -47,12 +48,21 @@ func TestAuthorDomain(t *testing.T) {
 		{"From: evil@else.test a@example.org", "", "several domains"},
 		{"From: <@else.test:a@example.org>", "", "several domains"},
 		{"From: =?utf-8?q?a@example.org?= <evil@else.test>", "", "domain"},
-		{"From: \"a@example.org <evil@else.test>", "", "an address without a domain"},
-		{"From: (a@example.org <evil@else.test>", "", "the From field has no address"},
-		{"From: evil@else.test (comment <a@example.org>", "", "an address without a domain"},
+		{"From: \"a@example.org <evil@else.test>", "", "several domains"},
+		{"From: (a@example.org <evil@else.test>", "", "several domains"},
+		{"From: evil@else.test (comment <a@example.org>", "", "several domains"},
 		{"From: a@example.org\x00.else.test", "", "an address without a domain"},
 		{"From: a@example.org\x00@else.test", "", "domain"},
 		{"From: evil@else.test\\, a@example.org", "", "domain"},
+		{"From: evil@else.test \"x <a@example.org>", "", "several domains"},
+		{"From: evil@else.test \" <a@example.org> \"", "", "several domains"},
+		{"From: evil@else.test ('\")\"<a@example.org>", "", "several domains"},
+		{"From: evil@else.test [\" <a@example.org>]", "", "several domains"},
+		{"From: evil@else.test <a\\@example.org>", "", "several domains"},
+		{"From: evil@else.test <a@(x)example.org>", "", "several domains"},
+		{"From: evil@else.test a@ (x) (y)example.org", "", "several domains"},
+		{"From: evil@else.test (x (y) <a@example.org>", "", "domain"},
+		{"From: \"x\" <a@example.org>, \"y@else.test\" <b@example.org>", "example.org", ""},
 	} {
 		got, err := AuthorDomain([]byte(c.header))
 		text := ""
@@ -82,4 +92,15 @@ func FuzzAuthorDomain(f *testing.F) {
 			t.Fatalf("%q gives %q", value, got)
 		}
 	})
+}
+
+// A From field as long as a header may be takes a time in proportion to its length.
+func TestAuthorDomainHostile(t *testing.T) {
+	for _, piece := range []string{"@", "@(", "@()", "(", "\"", `\"`, "((a)", "a@b.test,", "\",", "(@", "<@a:", "\r\n "} {
+		begun := time.Now()
+		AuthorDomain([]byte("From: " + strings.Repeat(piece, maxHeader/len(piece))))
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("%q: %v", piece, took)
+		}
+	}
 }
