@@ -130,7 +130,8 @@ func bySPF(r Rules, f facts, vouched string) Verdict {
 	return Verdict{}
 }
 
-// noAuthor puts among junk what has no author whose domain could be asked.
+// noAuthor puts among junk what has no author whose domain could be asked, or one that
+// others may not see.
 func noAuthor(f facts) Verdict {
 	if f.fromErr == nil {
 		return Verdict{}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -196,7 +197,7 @@ func (p *Policy) verifyARC(ctx context.Context, open Open) (arc.Chain, error) {
 type head struct {
 	froms  int    // From fields
 	author string // domain
-	err    error  // why there is none
+	err    error  // why there is none, or why it might be another
 	signed bool   // there is a DKIM-Signature
 	sealed bool   // there is a field of ARC
 }
@@ -247,5 +248,14 @@ func parseHead(raw []byte) (h head) {
 		}
 	}
 	h.author, h.err = mailauth.AuthorDomain(raw)
+	if h.err == nil && hasBareCR(raw) {
+		h.err = errors.New("the header has a CR within a line, behind which some programs see another From")
+	}
 	return h
+}
+
+// hasBareCR tells whether there is a CR without LF, which is no line end here, but is
+// elsewhere.
+func hasBareCR(raw []byte) bool {
+	return bytes.Count(raw, []byte{'\r'}) > bytes.Count(raw, []byte("\r\n"))
 }
