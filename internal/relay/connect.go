@@ -132,7 +132,7 @@ func (n *negotiation) secure(ctx context.Context, c *smtpclient.Conn) *fault {
 	case n.mode == TLSImplicit:
 	case !offered:
 		n.r.remember(ctx, n.guard, &n.peer, false)
-		return n.fault(untrusted, "4.7.4", nil, "%s offers no encryption, which is demanded%s.", n.peer.show(), n.guard.by)
+		return n.fault(untrusted, "4.7.4", nil, "%s offers no encryption, which is demanded%s.", n.peer.show(), n.demander())
 	default:
 		if err := c.StartTLS(ctx, n.r.tlsConfig(n)); err != nil {
 			if f := n.noTLS(c, err); f != nil {
@@ -172,6 +172,17 @@ func (n *negotiation) noTLS(c *smtpclient.Conn, err error) *fault {
 		return n.fault(unreached, "4.7.5", err, "%s cannot be used: %v.", n.peer.show(), smtpclient.ErrInjected)
 	}
 	return n.fault(tlsFailed, "4.7.5", err, "%s offers no safe encryption%s: %s.", n.peer.show(), n.asked(), whyTLS(err))
+}
+
+// demander says who demands TLS.
+func (n *negotiation) demander() string {
+	switch {
+	case n.guard.by != "":
+		return n.guard.by
+	case n.guard.demands():
+		return " by this server's configuration"
+	}
+	return " by the sender"
 }
 
 // asked says who demands that TLS is safe.

@@ -158,7 +158,7 @@ func TestSmarthostTroubles(t *testing.T) {
 			smartAt + "deferred 4.7.4 This server cannot log in at the smarthost smart.example (192.0.2.1): it offers neither PLAIN nor LOGIN here, or the password cannot be sent. " +
 				"The administrator must look at the settings of the smarthost."},
 		{"no TLS", nil, func(*smtptest.CA) *smtptest.Peer { return &smtptest.Peer{Users: users} },
-			smartAt + "deferred 4.7.4 smart.example (192.0.2.1) offers no encryption, which is demanded."},
+			smartAt + "deferred 4.7.4 smart.example (192.0.2.1) offers no encryption, which is demanded by this server's configuration."},
 		{"login without TLS", func(r *relay.Route) { r.TLS = relay.TLSNone }, func(ca *smtptest.CA) *smtptest.Peer { return named(ca, "smart.example") },
 			smartAt + "deferred 4.7.4 This server does not log in at the smarthost smart.example (192.0.2.1), because the connection is not encrypted and the password could be read on the way. " +
 				"The administrator can choose another kind of TLS for the smarthost."},

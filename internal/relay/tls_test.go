@@ -196,7 +196,7 @@ func TestTLSDemandedOfMailServers(t *testing.T) {
 		conf func(ca *smtptest.CA) (*tls.Config, error)
 		try  string
 	}{
-		{"not offered", nil, "4.7.4 " + host + "offers no encryption, which is demanded."},
+		{"not offered", nil, "4.7.4 " + host + "offers no encryption, which is demanded by this server's configuration."},
 		{"expired", func(ca *smtptest.CA) (*tls.Config, error) { return ca.Expired("mx1.example.net") },
 			"4.7.5 " + host + "offers no safe encryption: its certificate has expired, or is not valid yet."},
 		{"self-signed", func(*smtptest.CA) (*tls.Config, error) { return smtptest.SelfSigned("mx1.example.net") },
@@ -249,7 +249,7 @@ func TestRequireTLS(t *testing.T) {
 			return &smtptest.Peer{TLS: must(t)(ca.Config("mx1.example.net"))}
 		}, demands + "does not promise to keep the message encrypted on its way, as the sender demands."},
 		{"no STARTTLS", func(*smtptest.CA) *smtptest.Peer { return &smtptest.Peer{Extensions: able} },
-			demands + "offers no encryption, which is demanded."},
+			demands + "offers no encryption, which is demanded by the sender."},
 		{"self-signed", func(*smtptest.CA) *smtptest.Peer {
 			return &smtptest.Peer{TLS: must(t)(smtptest.SelfSigned("mx1.example.net")), Extensions: able}
 		}, demands + "offers no safe encryption: its certificate is from nobody that this server trusts."},

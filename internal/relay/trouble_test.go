@@ -52,7 +52,7 @@ func TestWordsWhenNobodyIsLeft(t *testing.T) {
 			g.peer(nil, "192.0.2.1")
 			return secret, "bob@[192.0.2.1]"
 		}, "failed 5.7.30 The sender demands that the message is encrypted all the way, and the mail server [192.0.2.1] is none that supports that: " +
-			"192.0.2.1 offers no encryption, which is demanded.", true},
+			"192.0.2.1 offers no encryption, which is demanded by the sender.", true},
 		{"many", func(g *rig, ca *smtptest.CA) (*relay.Message, string) { return letter("x"), "bob@many.test" },
 			"deferred 4.4.1 None of the mail servers of many.test could be reached: many.test (2001:db8::a) cannot be reached: it refuses connections; " +
 				"many.test (2001:db8::a) cannot be reached: it refuses connections; many.test (2001:db8::a) cannot be reached: it refuses connections; " +
