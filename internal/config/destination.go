@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Destination is how TLS is used with the mail servers of a domain.
 type Destination struct {
@@ -48,6 +52,9 @@ func (l *loader) checkDestinations() {
 			domains := []string{d.Domain}
 			l.checkDomains(name+".domain", domains)
 			d.Domain = domains[0]
+			if j := slices.IndexFunc(l.destinations[:i], func(e *Destination) bool { return e.covers(d.Domain) }); j >= 0 {
+				l.wrong(name+".domain", "%s is in destination[%d] already, which decides: put this one in front of it, or take it out", d.Domain, j+1)
+			}
 		}
 		if d.TLS == "" && !l.bad(name+".tls") {
 			l.wrong(l.first(name+".tls", name), "tls is missing: \"verify\", \"encrypt\", \"may\" or \"none\"")
@@ -56,6 +63,12 @@ func (l *loader) checkDestinations() {
 			l.oneOf(name+".tls", d.TLS, "verify", "encrypt", "may", "none")
 		}
 	}
+}
+
+// covers tells whether what is for domain, which may begin with "*.", is for d as well.
+func (d *Destination) covers(domain string) bool {
+	below, all := strings.CutPrefix(d.Domain, "*")
+	return domain == d.Domain || all && strings.HasSuffix(domain, below)
 }
 
 // dnsFields are the keys of [dns].

@@ -46,3 +46,22 @@ tls = "must"
 		t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
+
+// The first [[destination]] that fits decides, so that one behind it never would.
+func TestDestinationTwice(t *testing.T) {
+	const head = "hostname = 'mail.example.org'\n"
+	entry := func(domain string) string { return "[[destination]]\ndomain = '" + domain + "'\ntls = 'may'\n" }
+	good(t, head+entry("a.example.net")+entry("*.example.net")+entry("example.net")+entry("badexample.net"))
+	for _, c := range [][3]string{
+		{"a.example", "A.example", "a.example"},
+		{"*.example.net", "a.example.net", "a.example.net"},
+		{"*.example.net", "*.b.example.net", "*.b.example.net"},
+		{"*.example.net", "*.example.net", "*.example.net"},
+	} {
+		_, mistakes := load(t, head+entry(c[0])+entry(c[1]))
+		want := "kurir.toml:6:10: destination[2].domain: " + c[2] + " is in destination[1] already, which decides: put this one in front of it, or take it out"
+		if len(mistakes) != 1 || mistakes[0] != want {
+			t.Errorf("%s, %s: got %q, want %q", c[0], c[1], mistakes, want)
+		}
+	}
+}

@@ -194,7 +194,8 @@ func parseRange(text string) (AddrRange, error) {
 func checkCaller(text string) error {
 	if strings.Contains(text, "@") {
 		local, domain, _ := cutLastAt(text)
-		if local == "" || !isHostname(domain) {
+		quoted := strings.HasPrefix(local, `"`)
+		if local == "" || !isHostname(domain) || !quoted && strings.Contains(local, "@") {
 			return fmt.Errorf("%q is not a mail address, such as \"alice@example.com\"", text)
 		}
 		return nil

@@ -64,7 +64,7 @@ networks = ["10.0.0.1", "172.16.0.0/12", "2001:db8::/32"]
 		t.Errorf("%+v, %+v", c.Inbound, c.Proxy)
 	}
 	_, mistakes := load(t, name+`[inbound]
-allow = ["192.0.2.1/24", "exam ple", "@example.com", "alice@", "1.2.3", "same.example"]
+allow = ["192.0.2.1/24", "exam ple", "@example.com", "alice@", "a@b@example.com", "1.2.3", "same.example"]
 block = ["Same.example"]
 dnsbl = ["bl"]
 dnswl = ["wl.example*0"]
@@ -77,7 +77,7 @@ networks = ["0.0.0.0/0", "10.0.0.0/7", "::/0"]
 	all := strings.Join(mistakes, "\n")
 	for _, want := range []string{
 		`allow: "192.0.2.1/24" has bits set beyond its length`, `allow: "exam ple" is neither`, `allow: "@example.com" is not a mail address`,
-		`allow: "alice@" is not`, `allow: "1.2.3" is neither a network`, `block: "Same.example" is in inbound.allow as well`,
+		`allow: "alice@" is not`, `allow: "a@b@example.com" is not`, `allow: "1.2.3" is neither a network`, `block: "Same.example" is in inbound.allow as well`,
 		`dnsbl: "bl" is not the name of a list`, `dnswl: "wl.example*0": the weight`, "dnsbl_refuse: must be 0 or more", "greylist_delay: must be 4h or less",
 		"messages_hour: must be 0 or more", "networks: 0.0.0.0/0 is too wide", "networks: 10.0.0.0/7 is too wide", "networks: ::/0 is too wide",
 	} {
@@ -85,7 +85,7 @@ networks = ["0.0.0.0/0", "10.0.0.0/7", "::/0"]
 			t.Errorf("no %q in\n%s", want, all)
 		}
 	}
-	if len(mistakes) != 14 {
+	if len(mistakes) != 15 {
 		t.Errorf("%d mistakes:\n%s", len(mistakes), all)
 	}
 	wise := good(t, name+"inbound.allow = ['10.0.0.0/7']\nproxy.networks = ['198.51.100.0/24', '10.0.0.0/8', '198.51.100.7']")
