@@ -100,20 +100,20 @@ func byDMARC(r Rules, f facts, vouched string) Verdict {
 		return Verdict{}
 	case d.Policy == "quarantine":
 		return Verdict{Decision: Junk, Reason: fmt.Sprintf(
-			"%s asks to treat with suspicion what does not prove to come from it (DMARC p=quarantine): %s", f.from, whyNot(f))}
+			"%s asks to treat with suspicion what does not prove to come from it (DMARC p=quarantine): %s", owner(f), whyNot(f))}
 	case d.Policy == "":
 		return Verdict{Decision: Later, Status: "4.4.3", Reason: fmt.Sprintf(
 			"cannot find out now what %s asks for by DMARC, try again later: %s", f.from, orElse(d.Reason, "its DNS does not answer"))}
 	case d.Result == mailauth.TempError || f.mayBeVouched(r.Sealers):
 		return Verdict{Decision: Later, Status: "4.4.3", Reason: fmt.Sprintf(
-			"cannot find out now whether this comes from %s, which asks to refuse what does not, try again later: %s", f.from, whyNot(f))}
+			"cannot find out now whether this comes from %s, which asks to refuse what does not, try again later: %s", owner(f), whyNot(f))}
 	}
 	if f.spf.Result == "" { // it might have passed, and the fault is ours
 		return Verdict{Decision: Junk, Reason: fmt.Sprintf(
-			"%s asks to refuse what does not prove to come from it (DMARC p=reject), which cannot be told for sure here: %s", f.from, whyNot(f))}
+			"%s asks to refuse what does not prove to come from it (DMARC p=reject), which cannot be told for sure here: %s", owner(f), whyNot(f))}
 	}
 	return Verdict{Decision: Refuse, Status: "5.7.26", Reason: fmt.Sprintf(
-		"%s asks to refuse what does not prove to come from it (DMARC p=reject), and its administrator can have your server listed in SPF or sign with DKIM: %s", f.from, whyNot(f))}
+		"%s asks to refuse what does not prove to come from it (DMARC p=reject), and its administrator can have your server listed in SPF or sign with DKIM: %s", owner(f), whyNot(f))}
 }
 
 // bySPF refuses what SPF alone rules out, if the administrator says so (RFC 7208 section 8.4).

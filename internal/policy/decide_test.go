@@ -67,6 +67,7 @@ func TestDecide(t *testing.T) {
 	}{
 		{"proven", Rules{}, Arrival{}, proven(), Accept, "it comes from example.org: DKIM signature of example.org, SPF of example.org"},
 		{"reject", Rules{}, Arrival{}, failed("reject"), Refuse, "example.org asks to refuse"},
+		{"reject, by the domain above", Rules{}, Arrival{}, with(failed("reject"), func(f *facts) { f.from = "news.example.org" }), Refuse, "news.example.org (by the record of example.org) asks to refuse"},
 		{"reject says why", Rules{}, Arrival{}, failed("reject"), Refuse, "SPF of bounce.example: softfail (not in the list); DKIM signature of example.org: fail (body was changed)"},
 		{"quarantine", Rules{}, Arrival{}, failed("quarantine"), Junk, "p=quarantine"},
 		{"p=none", Rules{}, Arrival{}, failed("none"), Accept, "does not ask to refuse such mail (DMARC p=none)"},

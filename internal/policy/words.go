@@ -19,6 +19,14 @@ func orElse(s, other string) string {
 	return s
 }
 
+// owner names the author's domain, and whose record of DMARC speaks for it.
+func owner(f facts) string {
+	if by := f.dmarc.Domain; by != "" && by != f.from {
+		return fmt.Sprintf("%s (by the record of %s)", f.from, by)
+	}
+	return f.from
+}
+
 // proof says what proves the author's domain.
 func proof(f facts) string {
 	var by []string
