@@ -32,11 +32,11 @@ func addDNSFlags(c *cobra.Command) *dnsFlags {
 	var d dnsFlags
 	f := c.Flags()
 	f.StringSliceVar(&d.ipv4, "ipv4", nil, "public IPv4 `ADDRESS` of the server, if this machine does not have it itself")
-	f.StringSliceVar(&d.ipv6, "ipv6", nil, "the same for IPv6")
+	f.StringSliceVar(&d.ipv6, "ipv6", nil, "public IPv6 `ADDRESS`, likewise")
 	f.StringSliceVar(&d.include, "include", nil, "`DOMAIN` whose SPF record names further senders, such as a smarthost's provider")
 	f.StringVar(&d.policyHost, "mta-sts-host", "", "`HOST` of a web server that serves the policy for MTA-STS")
 	f.StringVar(&d.autoconfHost, "autoconfig-host", "", "`HOST` of a web server that tells mail apps their settings")
-	f.StringVar(&d.dmarc, "dmarc", "quarantine", "what others should do with forged mail: none, quarantine or reject")
+	f.StringVar(&d.dmarc, "dmarc", "quarantine", "what others should do with forged mail, as `POLICY`: none, quarantine or reject")
 	return &d
 }
 
@@ -44,15 +44,14 @@ func addDNSFlags(c *cobra.Command) *dnsFlags {
 func (d *dnsFlags) addresses() ([]netip.Addr, error) {
 	var all []netip.Addr
 	for _, given := range []struct {
-		flag   string
-		values []string
-		four   bool
-	}{{"--ipv4", d.ipv4, true}, {"--ipv6", d.ipv6, false}} {
+		flag, family string
+		values       []string
+	}{{"--ipv4", "IPv4", d.ipv4}, {"--ipv6", "IPv6", d.ipv6}} {
 		for _, text := range given.values {
 			a, err := netip.ParseAddr(text)
 			switch {
-			case err != nil || a.Is4() != given.four || a.Zone() != "":
-				return nil, usagef("%s %q is not such an address", given.flag, text)
+			case err != nil || a.Is4() != (given.family == "IPv4") || a.Zone() != "":
+				return nil, usagef("%s: %q is no %s address", given.flag, text, given.family)
 			case !public(a):
 				return nil, usagef("%s %s is a private address: nobody outside can reach it; give the one that the world sees, which your provider or router shows", given.flag, text)
 			}

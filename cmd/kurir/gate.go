@@ -46,8 +46,8 @@ func (s *site) openGate() error {
 	for _, k := range s.shared.Sightings() {
 		s.log.Warn("an address stands for everybody", "address", k.Address, "problem", k.String())
 	}
-	if inContainer() {
-		s.log.Info("this is a container: connections from its gateway are taken for everybody's", "gateways", s.shared.Gateways())
+	if all := s.shared.Gateways(); inContainer() && len(all) > 0 {
+		s.log.Info("this is a container: connections from its gateway are taken for everybody's", "gateways", all)
 	}
 	s.gate, err = gate.New(s.gateOptions())
 	return err
@@ -141,11 +141,11 @@ func (e *env) checkShared(r *report, cfg *config.Config, now time.Time) {
 			}
 		}
 	}
-	if len(found) == 0 && inContainer() {
-		var all []string
-		for _, g := range shared.Gateways() {
-			all = append(all, g.String())
-		}
+	var all []string
+	for _, g := range shared.Gateways() {
+		all = append(all, g.String())
+	}
+	if len(found) == 0 && len(all) > 0 && inContainer() {
 		r.pass("network", "in a container, and no connections of everybody have been seen from its gateway (%s)", strings.Join(all, ", "))
 	}
 }
