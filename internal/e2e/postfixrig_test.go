@@ -24,6 +24,7 @@ type postfix struct {
 	dir     string
 	address string // without port
 	ca      string // PEM file of the certificate's issuer
+	resolv  string // a resolv.conf in place of the system's, for it alone; "" is the system's
 }
 
 // postfixMaster are Postfix's own services, as Debian has them, without chroot.
@@ -57,11 +58,19 @@ postlog unix-dgram n - n - 1 postlogd
 // postfixUID owns the mail that Postfix delivers.
 const postfixUID = 65534
 
-// newPostfix makes and starts a Postfix at an address of ownAddress, for the domain
+// newPostfix makes and starts a Postfix.
+func newPostfix(t *testing.T, address, name, next string, settings ...string) *postfix {
+	t.Helper()
+	p := makePostfix(t, address, name, next, settings...)
+	p.start()
+	return p
+}
+
+// makePostfix makes a Postfix at an address of ownAddress, for the domain
 // postfix.test with the mailboxes carol, dave and grün, and slow, which never takes
 // anything; settings come on top. Mail for local.test goes to next, host and port. Its
 // certificate is for its name.
-func newPostfix(t *testing.T, address, name, next string, settings ...string) *postfix {
+func makePostfix(t *testing.T, address, name, next string, settings ...string) *postfix {
 	t.Helper()
 	dir := tempDir(t)
 	p := &postfix{t: t, dir: dir, address: address, ca: filepath.Join(dir, "ca.pem")}
@@ -85,8 +94,15 @@ func newPostfix(t *testing.T, address, name, next string, settings ...string) *p
 	p.file("etc/cert.pem", string(key)+string(cert))
 	p.file("etc/master.cf", postfixMaster)
 	p.file("etc/main.cf", override(p.settings(name, next), settings))
+	return p
+}
+
+// start starts it, until the end of the test.
+func (p *postfix) start() {
+	p.t.Helper()
 	p.postfix("check")
 	p.postfix("start")
+	t := p.t
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("Postfix logged:\n%s", clip(p.log()))
@@ -96,7 +112,6 @@ func newPostfix(t *testing.T, address, name, next string, settings ...string) *p
 	if err := eventually(patience, p.serves); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 // override gives a main.cf in which settings stand in place of those of the same name. Twice
@@ -167,7 +182,12 @@ func (p *postfix) postfix(what string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "postfix", "-c", filepath.Join(p.dir, "etc"), what)
+	args := []string{"postfix", "-c", filepath.Join(p.dir, "etc"), what}
+	if p.resolv != "" {
+		// Only root may do that, as only root may have an address for it.
+		args = append([]string{"unshare", "-m", "sh", "-c", `mount --make-rprivate / && mount --bind "$0" /etc/resolv.conf && exec "$@"`, p.resolv}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.WaitDelay = time.Second // its daemons keep its standard error
 	if out, err := cmd.CombinedOutput(); err != nil {
 		p.t.Errorf("%v: %v\n%s\n%s", cmd, err, out, p.log())
