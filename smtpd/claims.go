@@ -83,14 +83,15 @@ func (c *claims) take(at int64) {
 
 // isOurs tells whether a field, by its name in small letters and its value or, if cut,
 // the value's beginning, is one that only the server hostname writes. What cannot be told
-// is taken for one.
+// is taken for one, and so is a field of another version than 1, which nobody here
+// understands (RFC 8601 section 5 wants it gone).
 func isOurs(name string, value []byte, cut bool, hostname string) bool {
 	switch name {
 	case "x-kurir-reason":
 		return true
 	case "authentication-results":
-		id, ok := authservID(string(value), cut)
-		return !ok || sameHost(id, hostname)
+		id, rest, ok := authservID(string(value), cut)
+		return !ok || sameHost(id, hostname) || !isVersion1(rest, cut)
 	}
 	return false
 }
@@ -107,32 +108,25 @@ func sameHost(a, b string) bool {
 }
 
 // authservID is the name at the beginning of Authentication-Results (RFC 8601 section
-// 2.2: [CFWS] authserv-id, a token or quoted string). It is not ok if there is none, if
-// the value was cut before its end, or if it is written so that some read more of it than
-// others.
-func authservID(v string, cut bool) (id string, ok bool) {
-	i := 0
-	for i < len(v) && strings.IndexByte(" \t\r\n(", v[i]) >= 0 {
-		if v[i] == '(' {
-			if i, ok = commentEnd(v, i); !ok {
-				return "", false
-			}
-		}
-		i++
+// 2.2: [CFWS] authserv-id, a token or quoted string), and what follows it. It is not ok if
+// there is none, if the value was cut before its end, or if it is written so that some read
+// more of it than others.
+func authservID(v string, cut bool) (id, rest string, ok bool) {
+	if v, ok = skipCFWS(v); !ok {
+		return "", "", false
 	}
-	v = v[i:]
 	if strings.HasPrefix(v, `"`) {
 		end, ok := quotedEnd(v, 0)
 		if !ok {
-			return "", false
+			return "", "", false
 		}
-		return unquote(v[1:end]), idEnds(v[end+1:], cut)
+		return unquote(v[1:end]), v[end+1:], idEnds(v[end+1:], cut)
 	}
 	end := strings.IndexAny(v, " \t\r\n;(\"")
 	if end < 0 {
 		end = len(v)
 	}
-	return v[:end], end > 0 && !strings.Contains(v[:end], "=?") && idEnds(v[end:], cut)
+	return v[:end], v[end:], end > 0 && !strings.Contains(v[:end], "=?") && idEnds(v[end:], cut)
 }
 
 // idEnds tells whether a name is at its end before v: no more of it follows, be it in
@@ -149,6 +143,28 @@ func idEnds(v string, cut bool) bool {
 		return !cut
 	}
 	return strings.IndexByte(" \t\r\n;", v[0]) >= 0
+}
+
+// isVersion1 tells whether what follows an authserv-id is of the one version that there is:
+// it says 1, or nothing, which is the same.
+func isVersion1(rest string, cut bool) bool {
+	rest, ok := skipCFWS(rest)
+	version := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	return ok && (rest != version || !cut) && (version == "" || strings.TrimLeft(version, "0") == "1")
+}
+
+// skipCFWS passes white space and comments. It is not ok if a comment has no end.
+func skipCFWS(v string) (rest string, ok bool) {
+	i := 0
+	for i < len(v) && strings.IndexByte(" \t\r\n(", v[i]) >= 0 {
+		if v[i] == '(' {
+			if i, ok = commentEnd(v, i); !ok {
+				return "", false
+			}
+		}
+		i++
+	}
+	return v[i:], true
 }
 
 // unquote takes the backslashes off the text of a quoted string.

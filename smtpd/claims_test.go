@@ -32,9 +32,31 @@ func TestAuthservID(t *testing.T) {
 		{" ; none", "", false, false},
 		{"", "", false, false},
 	} {
-		if id, ok := authservID(c.value, c.cut); ok != c.ok || ok && id != c.id {
+		if id, _, ok := authservID(c.value, c.cut); ok != c.ok || ok && id != c.id {
 			t.Errorf("%q: %q %t, want %q %t", c.value, id, ok, c.id, c.ok)
 		}
+	}
+}
+
+// RFC 8601 section 5: "an MTA MUST remove such a header field" ("bearing a version
+// (express or implied) that it does not support") "if the [SMTP] connection relaying the
+// message is not from a trusted internal MTA".
+func TestVersionOfResults(t *testing.T) {
+	for rest, one := range map[string]bool{
+		"; none": true, "": true, " ": true, " 1; none": true, "\r\n\t(2) 1 (x); none": true, " 01; none": true, " x; none": true,
+		" 2; none": false, " 10; none": false, "\t0; none": false, "(1) 2": false, " (never ends": false,
+	} {
+		if got := isVersion1(rest, false); got != one {
+			t.Errorf("%q: %t, want %t", rest, got, one)
+		}
+	}
+	for _, rest := range []string{" 1", "  "} { // 12 may have been cut
+		if isVersion1(rest, true) {
+			t.Errorf("%q was cut, and is taken for version 1", rest)
+		}
+	}
+	if !isVersion1(" ; spf=pass", true) {
+		t.Error("what follows the version does not matter")
 	}
 }
 
@@ -81,6 +103,7 @@ func TestClaimsAreRenamed(t *testing.T) {
 		"~Authentication-Results: \r\n" + blanks + "\r\n" + blanks + "\r\n mx.local.test; none\r\n\r\n",
 		"~Authentication-Results" + blanks + ": mx.local.test; none\r\n\r\n",
 		"~Authentication-Results: " + blanks + "mx.local.test; dmarc=pass\r\n other.example; none\r\n\r\n",
+		"~Authentication-Results: other.example 2; dmarc=pass\r\nAuthentication-Results: other.example 1; none\r\n\r\n",
 		"~X-Kurir-Reason: lone LF\n~X-Kurir-Reason: x\n\nX-Kurir-Reason: body\n",
 		"~X-Kurir-Reason: no end",
 		"~Authentication-Results: mx.local.test",
