@@ -237,7 +237,7 @@ func (s *session) onwardEnvelopes(size int64) (all []queue.Envelope) {
 }
 
 // originalRecipient is the ORCPT of copies: the one that came, or the address that the
-// sender knows (RFC 3461 section 5.2.7.1).
+// sender knows (RFC 3461 section 5.2.1).
 func (s *session) originalRecipient(r recipient) string {
 	if r.ORCPT != "" || !r.To.ASCII() {
 		return r.ORCPT
@@ -246,7 +246,7 @@ func (s *session) originalRecipient(r recipient) string {
 }
 
 // onwardNotify is what the sender is to hear of a copy. Of several copies none reports
-// success (RFC 3461 section 5.2.7.2). Strangers hear of failures alone, as many a sender
+// success (RFC 3461 section 5.2.7.3). Strangers hear of failures alone, as many a sender
 // is forged.
 func (s *session) onwardNotify(r recipient) relay.Notify {
 	n := r.Notify

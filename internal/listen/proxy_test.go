@@ -43,6 +43,7 @@ var headers = []struct{ text, from string }{
 	{v2(0x20, 0x00, ""), ""},                                  // LOCAL
 	{v2(0x20, 0x11, v4Rest), ""},                              // its addresses mean nothing
 	{v2(0x20, 0x00, strings.Repeat("x", 4096)), ""},
+	{v2(0x20, 0x55, "abc"), ""},                       // "must discard the protocol block including the family which is ignored"
 	{v2(0x21, 0x00, ""), ""},                          // a client without an address
 	{v2(0x21, 0x31, strings.Repeat("\x00", 216)), ""}, // a Unix socket
 	{"PROXY TCP4 192.0.2.1 198.51.100.5 256\r\n", "refused"},

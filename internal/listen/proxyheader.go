@@ -33,15 +33,16 @@ func readProxyHeader(c net.Conn) (from, to net.Addr, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if raw[0] != 'P' && raw[12] == byte(proxyproto.PROXY) && raw[13] == byte(proxyproto.UNSPEC) {
-		// Of a client without a known address, which the parser does not take.
+	if raw[0] != 'P' && (raw[12] == byte(proxyproto.LOCAL) || raw[12] == byte(proxyproto.PROXY) && raw[13] == byte(proxyproto.UNSPEC)) {
+		// The proxy's own connection, whatever family it says, or one of a client without a
+		// known address: the parser does not take all of them.
 		return nobody{c.RemoteAddr()}, c.LocalAddr(), nil
 	}
 	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(raw), len(raw)))
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case h.Command.IsLocal() || h.TransportProtocol.IsUnix():
+	case h.Command.IsLocal() || h.TransportProtocol.IsUnix(): // UNKNOWN of version 1 is LOCAL to the parser
 		return nobody{c.RemoteAddr()}, c.LocalAddr(), nil
 	}
 	src, dst, ok := h.TCPAddrs()

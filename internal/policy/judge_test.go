@@ -139,6 +139,8 @@ func TestJudgeSealed(t *testing.T) {
 	d.fails = map[string]bool{"s1._domainkey.lists.example": true}
 	if v := judge(t, p, elsewhere(), msg); v.Decision != Later {
 		t.Errorf("the key does not come: %s\n%s", v.Decision, v.Header)
+	} else if !strings.Contains(v.Results, "arc=fail\r\n\treason=") || !strings.Contains(v.Results, "could not be asked for") {
+		t.Errorf("RFC 8617 section 10.1 has none, pass and fail: %s", v.Results)
 	}
 }
 

@@ -49,7 +49,11 @@ func results(hostname string, a Arrival, f facts) mailauth.Results {
 	}
 	add("dmarc", f.dmarc.Result, f.dmarc.Reason,
 		mailauth.Property{Type: "header", Name: "from", Value: f.from}, mailauth.Property{Type: "policy", Name: "dmarc", Value: f.dmarc.Policy})
-	if f.chain.Result != mailauth.None {
+	switch f.chain.Result {
+	case mailauth.None:
+	case mailauth.TempError: // there is no such result of a chain (RFC 8617 sections 5.2.1 and 10.1)
+		add("arc", mailauth.Fail, f.chain.Reason)
+	default:
 		add("arc", f.chain.Result, f.chain.Reason, oldestPass(f))
 	}
 	if a.IP.IsValid() {

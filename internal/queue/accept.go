@@ -45,7 +45,7 @@ type Recipient struct {
 	Notify  relay.Notify
 	Account string // the account here that it goes to, by its address; "" for another host
 	// Expanded: of Envelope.Delivered, an address that leads to several, not all of which
-	// are here; the others have an envelope of their own (RFC 3461 section 5.2.7.2).
+	// are here; the others have an envelope of their own (RFC 3461 section 5.2.7.3).
 	Expanded bool
 	Err      error // why an attempt at Account has failed; nil: none was made
 }

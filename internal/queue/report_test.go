@@ -181,7 +181,7 @@ func TestSuccessHere(t *testing.T) {
 	}
 }
 
-// RFC 3461 section 5.2.7.2: of an address that leads to several, not all of them here, the
+// RFC 3461 section 5.2.7.3: of an address that leads to several, not all of them here, the
 // sender hears that his message was passed on.
 func TestExpanded(t *testing.T) {
 	r := newRig(t)
