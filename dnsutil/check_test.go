@@ -227,13 +227,43 @@ func TestCheckUnsigned(t *testing.T) {
 	}
 }
 
+// Which record above holds for a name without one (RFC 9989 sections 4.10.1 and 4.10.2),
+// and what it asks for there.
+func TestDMARCAbove(t *testing.T) {
+	record := func(name, tags string) string { return "_dmarc." + name + ". TXT \"v=DMARC1; " + tags + "\"\n" }
+	for _, c := range []struct{ zone, above, policy string }{
+		{"", "", ""},
+		{record("example.org", "p=reject"), "example.org", "reject"},
+		{record("example.org", "p=reject; sp=none"), "example.org", "none"},
+		{record("example.org", "p=reject; np=drop"), "example.org", "none"},
+		{record("example.org", "p=quarantine; t=y"), "example.org", "none"},
+		{record("example.org", "rua=mailto:x@example.org"), "example.org", ""},
+		{record("b.example.org", "p=reject") + record("example.org", "p=quarantine"), "example.org", "quarantine"},
+		{record("b.example.org", "p=reject; psd=n") + record("example.org", "p=quarantine"), "b.example.org", "reject"},
+		{record("b.example.org", "p=reject") + record("example.org", "p=quarantine; psd=y"), "b.example.org", "reject"},
+		{record("c.b.example.org", "p=reject") + record("example.org", "p=quarantine; psd=y"), "example.org", "quarantine"},
+		{record("example.org", "p=reject") + record("example.org", "p=none"), "", ""},
+	} {
+		srv := dnstest.Start(t, c.zone)
+		f := (&Checker{Resolver: &Resolver{Servers: []string{srv.Addr()}}}).finder(t.Context(), "dmarc")
+		if above, policy := f.dmarcAbove("a.c.b.example.org"); above != c.above || policy != c.policy {
+			t.Errorf("%s: %q of %q, want %q of %q", c.zone, policy, above, c.policy, c.above)
+		}
+	}
+}
+
 // The zone of a name below is that of the domain above.
 func TestCheckBelow(t *testing.T) {
 	s := wholeSite(t)
 	s.Domain = "shop.example.org"
 	r := checkOf(t, s, rightZone(t)+"\nshop.example.org. MX 10 mail.example.org.\n", true)
 	text := lines(r)
-	if !strings.Contains(text, "The zone example.org has 2 name servers.") || !strings.Contains(text, "The DMARC policy of example.org holds for shop.example.org, too.") {
+	if !strings.Contains(text, "The zone example.org has 2 name servers.") || !strings.Contains(text, "The DMARC policy of example.org holds for shop.example.org, too: quarantine.") {
+		t.Error(text)
+	}
+	weak := strings.Replace(rightZone(t), "v=DMARC1;", "v=DMARC1; sp=none;", 1)
+	r = checkOf(t, s, weak+"\nshop.example.org. MX 10 mail.example.org.\n", true)
+	if text := lines(r); !strings.Contains(text, "The DMARC policy of example.org holds for shop.example.org, too, and asks for nothing there.") {
 		t.Error(text)
 	}
 	// Its reports may go to the domain above without a word from there.

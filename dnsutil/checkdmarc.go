@@ -1,6 +1,7 @@
 package dnsutil
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,8 +25,12 @@ func (f *finder) checkDMARC() {
 	want := f.want("dmarc", name)
 	switch len(texts) {
 	case 0:
-		if above := f.dmarcAbove(domain); above != "" {
-			f.ok(name, "The DMARC policy of %s holds for %s, too.", above, domain)
+		if above, policy := f.dmarcAbove(domain); policy != "" && policy != "none" {
+			f.ok(name, "The DMARC policy of %s holds for %s, too: %s.", above, domain, policy)
+			return
+		} else if above != "" {
+			f.bad(LevelNote, trouble{name: name, what: fmt.Sprintf("The DMARC policy of %s holds for %s, too, and asks for nothing there.", above, domain),
+				why: "Forged mail in the domain's name is delivered.", records: want})
 			return
 		}
 		f.old = old
@@ -42,27 +47,56 @@ func (f *finder) checkDMARC() {
 	}
 }
 
-// dmarcAbove is the domain above that has a policy; "" if none has.
-func (f *finder) dmarcAbove(domain string) string {
+// dmarcAbove is the domain above whose record holds for a domain without one, that of its
+// organization or else of the registry (RFC 9989 section 4.10), and its policy for names
+// below; "" if there is none.
+func (f *finder) dmarcAbove(domain string) (above, policy string) {
 	for range maxDMARCParents {
 		_, parent, ok := strings.Cut(domain, ".")
 		if !ok || !strings.Contains(parent, ".") {
-			return ""
+			break
+		}
+		answer, ok := f.look("_dmarc."+parent, dns.TypeTXT)
+		texts := versioned(textsOf(answer.Records), "v=DMARC1")
+		if !ok || len(texts) != 1 {
+			domain = parent
+			continue
+		}
+		tags, _ := tagList(texts[0])
+		psd := strings.ToLower(valueOf(tags, "psd"))
+		if psd == "y" && above == domain {
+			break // above is the organization: this is the registry's
+		}
+		above, policy = parent, policyBelow(tags)
+		if psd == "y" || psd == "n" {
+			break
 		}
 		domain = parent
-		answer, ok := f.look("_dmarc."+domain, dns.TypeTXT)
-		if ok && len(versioned(textsOf(answer.Records), "v=DMARC1")) == 1 {
-			return domain
+	}
+	return above, policy
+}
+
+// policyBelow is what a record asks for about names below it that exist.
+func policyBelow(tags []tag) string {
+	policy := strings.ToLower(cmp.Or(valueOf(tags, "sp"), valueOf(tags, "p")))
+	for _, name := range []string{"p", "sp", "np"} {
+		if value := valueOf(tags, name); value != "" && !slices.Contains(dmarcPolicies, strings.ToLower(value)) {
+			return "none" // section 4.10.1
 		}
 	}
-	return ""
+	if strings.EqualFold(valueOf(tags, "t"), "y") && policy != "reject" {
+		return "none"
+	}
+	return policy
 }
+
+// dmarcPolicies are the values of p=, sp= and np=.
+var dmarcPolicies = []string{"none", "quarantine", "reject"}
 
 // checkPolicy looks at the tags of a record (RFC 9989 section 4.7).
 func (f *finder) checkPolicy(name, text string, want []Record) {
 	tags, odd := tagList(text)
 	policy := strings.ToLower(valueOf(tags, "p"))
-	known := []string{"none", "quarantine", "reject"}
 	before := len(f.found)
 	mended := []Record{f.Site.text("dmarc", name, f.mendedPolicy(tags), Required, "What others do with forged mail.")}
 	broken := func(what string) {
@@ -76,7 +110,7 @@ func (f *finder) checkPolicy(name, text string, want []Record) {
 		broken(shown(odd[0]) + " has no \"=\"")
 	case policy == "":
 		broken("it has no policy (p=)")
-	case !slices.Contains(known, policy):
+	case !slices.Contains(dmarcPolicies, policy):
 		broken(fmt.Sprintf("p=%s is none of none, quarantine and reject", shortened(policy)))
 	case policy == "none":
 		f.bad(LevelNote, trouble{name: name, what: "The DMARC policy is p=none: others only report forged mail.",
@@ -84,8 +118,10 @@ func (f *finder) checkPolicy(name, text string, want []Record) {
 			mend:    "Once the reports show that all your own mail passes, publish p=quarantine, and later p=reject.",
 			records: mended, replace: true})
 	}
-	if sp := strings.ToLower(valueOf(tags, "sp")); sp != "" && !slices.Contains(known, sp) {
-		broken(fmt.Sprintf("sp=%s is none of none, quarantine and reject", shortened(sp)))
+	for _, tag := range []string{"sp", "np"} {
+		if value := strings.ToLower(valueOf(tags, tag)); value != "" && !slices.Contains(dmarcPolicies, value) {
+			broken(fmt.Sprintf("%s=%s is none of none, quarantine and reject", tag, shortened(value)))
+		}
 	}
 	if strings.ToLower(valueOf(tags, "t")) == "y" {
 		f.bad(LevelNote, trouble{name: name, what: "The DMARC policy is marked as a test (t=y).", why: "Others do one step less than it says.", mend: "Remove t=y once all your own mail passes."})

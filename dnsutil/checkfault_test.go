@@ -167,6 +167,7 @@ func TestCheckDMARCFaults(t *testing.T) {
 		{what: "no policy", old: name, new: with("v=DMARC1" + rua), want: broken("it has no policy (p=).")},
 		{what: "a wrong policy", old: name, new: with("v=DMARC1; p=refuse" + rua), want: broken("p=refuse is none of")},
 		{what: "a wrong policy for names below", old: name, new: with("v=DMARC1; p=reject; sp=drop" + rua), want: broken("sp=drop is none of")},
+		{what: "a wrong policy for names that are not there", old: name, new: with("v=DMARC1; p=reject; np=drop" + rua), want: broken("np=drop is none of")},
 		{what: "small letters", old: name, new: with("v=dmarc1; p=reject" + rua), want: broken("it has to begin with v=DMARC1, in these letters.")},
 		{what: "no =", old: name, new: with("v=DMARC1; p=reject; hello" + rua), want: broken(`"hello" has no "=".`)},
 		{what: "a test", old: name, new: with("v=DMARC1; p=reject; t=y" + rua), want: []string{"note dmarc: The DMARC policy is marked as a test"}},
