@@ -5,107 +5,119 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 
 	"kurir/internal/mailauth/sig"
+	"kurir/internal/message"
 )
 
-// maxHeader bounds the header of a message that is signed, which waits in memory.
-const maxHeader = 1 << 20
+// Bounds of a message that is signed: what of it waits in memory, in a header and in the
+// library, which keeps the empty lines of a body until something follows them.
+const (
+	maxHeader = 1 << 20
+	maxBlank  = 1 << 20
+)
 
 // ErrHeader: the message's header is longer than 1 MiB.
 var ErrHeader = errors.New("signing: the header is too long")
 
-// content is what of a message is signed, as it is on the wire.
-type content struct {
-	header *sig.Header
-	body   []byte // hash of it, relaxed
-}
+// errBlank: the body has more than 1 MiB of white space in a row.
+var errBlank = errors.New("signing: the body has too much white space in a row")
 
-// readContent reads a message once, to its end. Errors: ErrHeader, those of r.
-func readContent(r io.Reader) (*content, error) {
-	br := bufio.NewReaderSize(r, 32<<10)
-	raw, err := readHeader(br)
+// readHeader reads the header and the blank line, as they are on the wire. Errors: ErrHeader, those of br.
+func readHeader(br *bufio.Reader) (*sig.Header, error) {
+	raw, err := message.ReadHeader(br, maxHeader)
+	if errors.Is(err, message.ErrHeaderTooLong) {
+		return nil, ErrHeader
+	}
 	if err != nil {
 		return nil, err
 	}
-	body := sig.NewBody(sig.Relaxed)
-	if _, err := io.Copy(&wire{to: body}, br); err != nil {
-		return nil, err
-	}
-	return &content{sig.NewHeader(raw), body.Sum()}, nil
+	var b bytes.Buffer
+	_, _ = (&wire{to: &b}).Write(raw) // neither fails
+	return sig.NewHeader(b.Bytes()), nil
 }
 
-// readHeader reads the header and the blank line.
-func readHeader(br *bufio.Reader) ([]byte, error) {
-	var raw bytes.Buffer
-	w := &wire{to: &raw}
-	size, inside := 0, false // within a line
-	for {
-		piece, err := br.ReadSlice('\n')
-		if size += len(piece); size > maxHeader {
-			return nil, ErrHeader
+// maxSame is how many fields of a name are signed: h= is to fit into a line.
+const maxSame = 2
+
+// choose chooses the names for h=, and writes the fields that they stand for as a header of
+// its own, each field in one line. Names of sealed are there once more than their fields,
+// then with a space in front: no field has that name, and the line may be folded there.
+func choose(h *sig.Header) (names []string, header []byte) {
+	for i, name := range slices.Concat(sealed, signed) {
+		fields := h.Named(name)
+		some := fields[max(len(fields)-maxSame, 0):]
+		for _, f := range some {
+			names = append(names, name)
+			_, value, _ := bytes.Cut(f.Raw, []byte{':'})
+			header = append(append(header, name...), ':')
+			header = append(append(header, oneLine(value)...), "\r\n"...)
 		}
-		if !inside && (string(piece) == "\r\n" || string(piece) == "\n") {
-			return raw.Bytes(), nil
-		}
-		w.Write(piece)
-		switch {
-		case err == nil:
-			inside = false
-		case err == io.EOF:
-			return raw.Bytes(), nil
-		case errors.Is(err, bufio.ErrBufferFull):
-			inside = true
-		default:
-			return nil, err
+		if i < len(sealed) && len(some) == len(fields) {
+			names = append(names, " "+name)
 		}
 	}
+	return names, append(header, "\r\n"...)
+}
+
+// oneLine unfolds the value of a field. Each line end has white space behind it, so that in
+// the relaxed form it may be white space itself.
+func oneLine(value []byte) []byte {
+	value = bytes.Trim(value, " \t\r\n")
+	return bytes.ReplaceAll(bytes.ReplaceAll(value, []byte{'\r'}, []byte{' '}), []byte{'\n'}, []byte{' '})
 }
 
 // wire gives a message the form in which it leaves as far as that counts here: a CR alone
 // becomes a space (RFC 5321 section 2.3.8; internal/smtpclient). An LF alone is a line end
 // to the canonical form, too. A CR at the very end is dropped, as the line ends there.
 type wire struct {
-	to io.Writer // never fails
-	cr bool      // the last octet was a CR, which is not written yet
+	to    io.Writer
+	out   []byte // reused
+	cr    bool   // the last octet was a CR, which is not written yet
+	blank int    // octets of white space since the last piece with text, and those at its end
 }
 
-// Write passes octets on. It never fails.
+// pieceSize bounds what is written at a time.
+const pieceSize = 32 << 10
+
+// Write passes octets on. Errors: errBlank, those of the writer below.
 func (w *wire) Write(p []byte) (int, error) {
-	n := len(p)
-	if w.cr && n > 0 {
-		w.cr = false
-		w.endCR(p[0])
+	for piece := range slices.Chunk(p, pieceSize) {
+		if err := w.write(piece); err != nil {
+			return 0, err
+		}
 	}
-	for len(p) > 0 {
-		i := bytes.IndexByte(p, '\r')
-		for i >= 0 && i+1 < len(p) && p[i+1] == '\n' {
-			next := bytes.IndexByte(p[i+1:], '\r')
-			if next < 0 {
-				i = -1
-				break
-			}
-			i += 1 + next
-		}
-		if i < 0 {
-			w.to.Write(p)
-			break
-		}
-		w.to.Write(p[:i])
-		if p = p[i+1:]; len(p) == 0 {
-			w.cr = true
-			break
-		}
-		w.endCR(p[0])
-	}
-	return n, nil
+	return len(p), nil
 }
 
-// endCR writes a CR that next follows.
-func (w *wire) endCR(next byte) {
-	if next == '\n' {
-		w.to.Write([]byte{'\r'})
-	} else {
-		w.to.Write([]byte{' '})
+func (w *wire) write(p []byte) error {
+	out := w.out[:0]
+	if w.cr {
+		out = append(out, '\r')
 	}
+	out = append(out, p...)
+	if w.cr = out[len(out)-1] == '\r'; w.cr {
+		out = out[:len(out)-1]
+	}
+	w.out = out
+	for i := bytes.IndexByte(out, '\r'); i >= 0; {
+		if i+1 == len(out) || out[i+1] != '\n' {
+			out[i] = ' '
+		}
+		next := bytes.IndexByte(out[i+1:], '\r')
+		if next < 0 {
+			break
+		}
+		i += 1 + next
+	}
+	text := bytes.TrimRight(out, " \t\r\n")
+	if len(text) > 0 {
+		w.blank = 0
+	}
+	if w.blank += len(out) - len(text); w.blank > maxBlank {
+		return errBlank
+	}
+	_, err := w.to.Write(out)
+	return err
 }

@@ -3,16 +3,12 @@ package signing
 import (
 	"bufio"
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
-	"kurir/internal/mailauth/sig"
+	"github.com/emersion/go-msgauth/dkim"
 )
 
 // sealed are the fields of which one more is signed than there are, so that none can be
@@ -37,8 +33,9 @@ var signed = []string{
 //
 // The signature covers the message as it is on the wire, all of the body, and the header
 // fields in which a reader sees who has written what to whom. It does not cover Received,
-// Return-Path and other fields of its way. Errors: ErrHeader, those of msg, of the database
-// and of a key that cannot be read.
+// Return-Path and other fields of its way. A body with more than 1 MiB of white space in a row is
+// not signed, which is logged. Errors: ErrHeader, those of msg, of the database and of a key that
+// cannot be read.
 func (s *Signer) Sign(ctx context.Context, domain string, msg io.Reader) (header []byte, err error) {
 	ring, err := s.ring(ctx)
 	if err != nil {
@@ -48,18 +45,12 @@ func (s *Signer) Sign(ctx context.Context, domain string, msg io.Reader) (header
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	c, err := readContent(msg)
-	if err != nil {
-		return nil, err
+	header, err = s.sign(keys, bufio.NewReaderSize(msg, 32<<10))
+	if errors.Is(err, errBlank) {
+		s.o.Log.Warn("not signed", "domain", keys[0].Domain, "reason", err)
+		return nil, nil
 	}
-	for _, k := range keys {
-		f, err := c.sign(k, s.o.Now().Unix())
-		if err != nil {
-			return nil, err
-		}
-		header = append(header, f...)
-	}
-	return header, nil
+	return header, err
 }
 
 // Resign is Sign for a message that was signed here and has been changed since, as for a
@@ -96,7 +87,7 @@ func (r *keyring) signerOf(head string) string {
 	tags := map[string]string{}
 	for tag := range strings.SplitSeq(rest, ";") {
 		name, value, _ := strings.Cut(tag, "=")
-		if name = strings.TrimSpace(name); name == "b" || name == "h" {
+		if name = strings.TrimSpace(name); name == "b" {
 			break
 		}
 		tags[name] = strings.TrimSpace(value)
@@ -120,74 +111,70 @@ func (r *keyring) signers(domain string) []*Key {
 	return nil
 }
 
-// sign makes the field of one key (RFC 6376 section 3.7).
-func (c *content) sign(k *Key, at int64) ([]byte, error) {
-	if k.private == nil {
-		return nil, k.damage
-	}
-	names := c.names()
-	var f strings.Builder
-	fmt.Fprintf(&f, "DKIM-Signature: v=1; a=%s-sha256; c=relaxed/relaxed;\r\n\td=%s;\r\n\ts=%s; t=%d;\r\n\th=", k.Algorithm, k.Domain, k.Selector, at)
-	foldNames(&f, names)
-	fmt.Fprintf(&f, ";\r\n\tbh=%s;\r\n\tb=", base64.StdEncoding.EncodeToString(c.body))
-
-	hash := sha256.New()
-	c.header.Write(hash, sig.Relaxed, names, nil)
-	hash.Write(sig.Relaxed.Field(nil, []byte(f.String())))
-	digest := hash.Sum(nil)
-	how := crypto.SHA256
-	if k.Algorithm == Ed25519 { // it signs the digest as its message (RFC 8463 section 3)
-		how = 0
-	}
-	signature, err := k.private.Sign(rand.Reader, digest, how)
+// sign makes the fields of all keys while the message is read once (RFC 6376 section 3.7).
+func (s *Signer) sign(keys []*Key, msg *bufio.Reader) (fields []byte, err error) {
+	h, err := readHeader(msg)
 	if err != nil {
-		return nil, fmt.Errorf("signing with %s: %w", k.Name(), err)
+		return nil, err
 	}
-	foldText(&f, base64.StdEncoding.EncodeToString(signature))
-	f.WriteString("\r\n")
-	return []byte(f.String()), nil
-}
-
-// names are those for h=: each as often as its field is there, and those of sealed once more.
-func (c *content) names() (names []string) {
-	for _, list := range []struct {
-		names []string
-		more  int
-	}{{sealed, 1}, {signed, 0}} {
-		for _, name := range list.names {
-			for range len(c.header.Named(name)) + list.more {
-				names = append(names, name)
-			}
+	names, header := choose(h)
+	var signers []*dkim.Signer
+	var all []io.Writer
+	defer func() {
+		for _, signer := range signers { // each is a goroutine, which ends when it is closed
+			_ = signer.Close()
 		}
+	}()
+	for _, k := range keys {
+		if k.private == nil {
+			return nil, k.damage
+		}
+		signer, err := dkim.NewSigner(&dkim.SignOptions{
+			Domain: k.Domain, Selector: k.Selector, Signer: k.private, HeaderKeys: names,
+			HeaderCanonicalization: dkim.CanonicalizationRelaxed, BodyCanonicalization: dkim.CanonicalizationRelaxed,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("signing with %s: %w", k.Name(), err)
+		}
+		signers, all = append(signers, signer), append(all, signer)
 	}
-	return names
+	to := io.MultiWriter(all...)
+	if _, err := to.Write(header); err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(&wire{to: to}, msg); err != nil {
+		return nil, err
+	}
+	for i, signer := range signers {
+		if err := signer.Close(); err != nil {
+			return nil, fmt.Errorf("signing with %s: %w", keys[i].Name(), err)
+		}
+		fields = append(fields, fold(signer.Signature())...)
+	}
+	return fields, nil
 }
 
 // lineWidth is where lines of a signature are folded.
-const lineWidth = 72
+const lineWidth = 76
 
-// foldNames writes h=, folded between names.
-func foldNames(f *strings.Builder, names []string) {
-	width := len("\th=")
-	for i, name := range names {
-		if i > 0 {
-			f.WriteByte(':')
-			if width += 1 + len(name); width > lineWidth {
-				f.WriteString("\r\n\t")
-				width = len(name)
+// fold breaks lines at spaces, which to the relaxed form is no change (RFC 6376 section
+// 3.4.2): the library folds between tags, but not within h=.
+func fold(field string) string {
+	var b strings.Builder
+	for line := range strings.SplitAfterSeq(field, "\r\n") {
+		width := 0
+		for i, word := range strings.Split(line, " ") {
+			switch {
+			case i > 0 && width > 1 && width+1+len(word) > lineWidth:
+				b.WriteString("\r\n\t")
+				width = 1
+			case i > 0:
+				b.WriteByte(' ')
+				width++
 			}
-		} else {
-			width += len(name)
+			b.WriteString(word)
+			width += len(word)
 		}
-		f.WriteString(name)
 	}
-}
-
-// foldText writes base64, folded anywhere.
-func foldText(f *strings.Builder, text string) {
-	for len(text) > lineWidth {
-		f.WriteString(text[:lineWidth] + "\r\n\t")
-		text = text[lineWidth:]
-	}
-	f.WriteString(text)
+	return b.String()
 }
