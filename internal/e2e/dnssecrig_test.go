@@ -117,6 +117,8 @@ func startValidator(t *testing.T, zones ...zone) (address string) {
   trust-anchor: %q
   local-zone: "test." nodefault
   local-zone: "100.51.198.in-addr.arpa." nodefault
+  local-zone: "2.0.192.in-addr.arpa." nodefault
+  local-zone: "8.b.d.0.1.0.0.2.ip6.arpa." nodefault
 forward-zone:
   name: "."
   forward-addr: 127.0.0.1@%s
