@@ -169,6 +169,9 @@ func (f *finder) checkReports(name, rua string, mended []Record) {
 		if below(ascii, f.Site.Domain) || below(f.Site.Domain, ascii) || i >= 5 {
 			continue
 		}
+		if above, _ := f.dmarcAbove(f.Site.Domain); above != "" && below(ascii, above) {
+			continue // of the same organization
+		}
 		// RFC 9990 section 4: the other domain has to say that it wants them.
 		consent := f.Site.Domain + "._report._dmarc." + ascii
 		answer, ok := f.look(consent, dns.TypeTXT)
