@@ -13,7 +13,10 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Bounds of a fetch (RFC 8461 section 3.3).
@@ -91,15 +94,29 @@ func (f *STSFetcher) get(ctx context.Context, url string) (string, error) {
 	return string(text), nil
 }
 
-// plainHTTP is an error of a fetch without the address, which its reader knows.
+// maxHTTPError bounds what is told of an error, in octets.
+const maxHTTPError = 300
+
+// plainHTTP is an error of a fetch without the address, which its reader knows. Names in
+// certificates and lines of headers are in some of them as the host has sent them: of
+// these only what can be printed is told.
 func plainHTTP(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("the policy did not come in time")
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
-		return u.Err
+		err = u.Err
 	}
-	return err
+	text := err.Error()
+	if len(text) > maxHTTPError {
+		text = text[:maxHTTPError] + "..."
+	}
+	return errors.New(strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text))
 }
 
 // dial connects to one of a host's addresses, as the resolver has them.

@@ -70,6 +70,16 @@ func TestFetch(t *testing.T) {
 		{"not modified", "mta-sts.example.net", answer(203, "text/plain", goodPolicy), "status 203"},
 		{"nonsense", "mta-sts.example.net", answer(200, "text/plain", "<html>"), `no line of a policy: "<html>"`},
 		{"10 MB", "mta-sts.example.net", answer(200, "text/plain", goodPolicy+strings.Repeat("mx: mx.example.net\n", 500_000)), "more than 64 KiB"},
+		{"another name, for a terminal", "\x1b]0;evil\a\r\nwww.example.net", answer(200, "text/plain", goodPolicy), "valid for ?]0;evil???www.example.net, not mta-sts.example.net"},
+		{"a header for a terminal", "mta-sts.example.net", func(w http.ResponseWriter, r *http.Request) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			c.Write([]byte("HTTP/1.1 200 OK\r\nevil \x1b[2J" + strings.Repeat("x", 5000) + "\r\n\r\n"))
+			c.Close()
+		}, "malformed MIME header"},
 		{"slow", "mta-sts.example.net", slow, "did not come in time"},
 		{"a giant header", "mta-sts.example.net", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("X", strings.Repeat("x", 1<<20))
@@ -85,7 +95,7 @@ func TestFetch(t *testing.T) {
 			switch {
 			case c.want == "" && (err != nil || p.Mode != STSEnforce || !p.Allows("mx.example.net")):
 				t.Errorf("%+v, %v", p, err)
-			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "mta-sts.example.net: ")):
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "mta-sts.example.net: ") || len(err.Error()) > 500):
 				t.Errorf("%+v, %v; want %q", p, err, c.want)
 			}
 		})
