@@ -59,9 +59,9 @@ type greylist struct {
 // check returns how long a client has to wait before it may write to a recipient; zero:
 // it may.
 func (g *greylist) check(ctx context.Context, ip netip.Addr, from, to string) (wait time.Duration, err error) {
-	client, now := network(ip), g.now().Unix()
 	_, sender := cutAddress(from)
-	known, fresh, err := g.known(ctx, client, sender, strings.ToLower(from), now)
+	t, now := triplet{network(ip), sender, strings.ToLower(to)}, g.now().Unix()
+	known, fresh, err := g.known(ctx, t, strings.ToLower(from), now)
 	if err != nil || known && fresh {
 		return 0, err
 	}
@@ -73,23 +73,26 @@ func (g *greylist) check(ctx context.Context, ip netip.Addr, from, to string) (w
 		wait = 0
 		if !known {
 			var err error
-			if wait, err = g.waits(ctx, tx, client, sender, strings.ToLower(to), now, full); err != nil || wait > 0 || full {
+			if wait, err = g.waits(ctx, tx, t, now, full); err != nil || wait > 0 || full {
 				return err
 			}
 		}
-		return remember(ctx, tx, client, sender, now)
+		return remember(ctx, tx, t.client, t.sender, now)
 	})
 	return wait, err
 }
 
+// triplet is who waits: a row of gate_waiting.
+type triplet struct{ client, sender, recipient string }
+
 // known tells whether a client's network has come before with that domain of senders, or
 // the sender was written to from here; fresh, that nothing has to be written for it.
-func (g *greylist) known(ctx context.Context, client, sender, from string, now int64) (known, fresh bool, err error) {
+func (g *greylist) known(ctx context.Context, t triplet, from string, now int64) (known, fresh bool, err error) {
 	var last, wrote int64
 	err = g.db.QueryRowContext(ctx, `SELECT
 		COALESCE((SELECT last FROM gate_known WHERE client = $1 AND sender = $2), 0),
 		COALESCE((SELECT last FROM gate_known WHERE client = '' AND sender = $3 AND sender <> ''), 0)`,
-		client, sender, from).Scan(&last, &wrote)
+		t.client, t.sender, from).Scan(&last, &wrote)
 	oldest := now - int64(knownFor/time.Second)
 	if wrote > oldest {
 		return true, true, err
@@ -99,16 +102,16 @@ func (g *greylist) known(ctx context.Context, client, sender, from string, now i
 
 // waits returns how long a client that was not known just now has to wait with a
 // recipient. Who comes too late begins anew; where there is no room for more, nobody does.
-func (g *greylist) waits(ctx context.Context, tx *sql.Tx, client, sender, to string, now int64, full bool) (time.Duration, error) {
+func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, full bool) (time.Duration, error) {
 	var n int64
 	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM gate_known WHERE client = $1 AND sender = $2 AND last > $3`,
-		client, sender, now-int64(knownFor/time.Second)).Scan(&n)
+		t.client, t.sender, now-int64(knownFor/time.Second)).Scan(&n)
 	if err != nil || n > 0 { // it came on another connection meanwhile
 		return 0, err
 	}
 	var first int64
 	err = tx.QueryRowContext(ctx, `SELECT first FROM gate_waiting WHERE client = $1 AND sender = $2 AND recipient = $3`,
-		client, sender, to).Scan(&first)
+		t.client, t.sender, t.recipient).Scan(&first)
 	delay := int64(g.delay / time.Second)
 	switch {
 	case err == nil && first > now-int64((patience+g.delay)/time.Second):
@@ -119,7 +122,7 @@ func (g *greylist) waits(ctx context.Context, tx *sql.Tx, client, sender, to str
 		return 0, nil
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO gate_waiting (client, sender, recipient, first) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (client, sender, recipient) DO UPDATE SET first = excluded.first`, client, sender, to, now)
+		ON CONFLICT (client, sender, recipient) DO UPDATE SET first = excluded.first`, t.client, t.sender, t.recipient, now)
 	g.mu.Lock()
 	g.added++
 	g.mu.Unlock()

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"iter"
 	"net/netip"
 	"sync"
 	"time"
@@ -71,14 +72,8 @@ func (r *rates) full(ip netip.Addr) (wait time.Duration, again bool) {
 // judge looks at the buckets of ip; r.mu is held.
 func (r *rates) judge(ip netip.Addr) (wait time.Duration, again bool) {
 	now := r.now()
-	for i, key := range keys(ip) {
-		if !key.IsValid() {
-			continue
-		}
-		b, limit := r.find(key), r.limit
-		if i == 1 {
-			limit *= widerBy
-		}
+	for key, limit := range r.shares(ip) {
+		b := r.find(key)
 		if b == nil {
 			continue
 		}
@@ -98,14 +93,8 @@ func (r *rates) judge(ip netip.Addr) (wait time.Duration, again bool) {
 // so that nobody is kept out for longer than it takes to leak.
 func (r *rates) count(ip netip.Addr, n float64) {
 	now := r.now()
-	for i, key := range keys(ip) {
-		if !key.IsValid() {
-			continue
-		}
-		b, limit := r.find(key), r.limit
-		if i == 1 {
-			limit *= widerBy
-		}
+	for key, limit := range r.shares(ip) {
+		b := r.find(key)
 		if b == nil && n < 0 {
 			continue
 		}
@@ -145,14 +134,19 @@ func (r *rates) keep(key netip.Prefix, b *bucket) {
 	r.new[key] = b
 }
 
-// keys are what an address counts for: itself and its /24, or its /64.
-func keys(ip netip.Addr) [2]netip.Prefix {
-	if ip.Is4() {
-		wide, _ := ip.Prefix(24)
-		return [2]netip.Prefix{netip.PrefixFrom(ip, 32), wide}
+// shares are what an address counts for, each with its limit: itself and its /24, or its /64.
+func (r *rates) shares(ip netip.Addr) iter.Seq2[netip.Prefix, float64] {
+	return func(yield func(netip.Prefix, float64) bool) {
+		if !ip.Is4() {
+			p, _ := ip.WithZone("").Prefix(64)
+			yield(p, r.limit)
+			return
+		}
+		if yield(netip.PrefixFrom(ip, 32), r.limit) {
+			p, _ := ip.Prefix(24)
+			yield(p, r.limit*widerBy)
+		}
 	}
-	p, _ := ip.WithZone("").Prefix(64)
-	return [2]netip.Prefix{p}
 }
 
 // trouble is when something was last complained of.
