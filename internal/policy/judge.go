@@ -31,18 +31,24 @@ type Policy struct {
 	Observe func(Decision, time.Duration)
 
 	once  sync.Once
-	large chan struct{} // a place for each judgment of a large header
+	large [len(larger)]chan struct{} // a place for each judgment of a large header
 }
 
 const (
 	defaultTimeout = 30 * time.Second
 	// maxHeader bounds what of a header is looked at for its author. Longer ones have none.
 	maxHeader = 1 << 20
-	// Headers up to smallHeader are judged at once, however many; of larger ones only
-	// maxLarge at a time, which bounds the memory for all connections.
+	// Headers up to smallHeader are judged at once, however many; of larger ones only some
+	// at a time, which bounds the memory for all connections.
 	smallHeader = 32 << 10
-	maxLarge    = 16
 )
+
+// larger are the classes of larger headers, with so many places each: whoever fills those
+// of headers as large as nobody has does not keep out mail to some hundred recipients.
+var larger = [...]struct {
+	max    int64
+	places int
+}{{128 << 10, 128}, {maxHeader, 16}}
 
 var (
 	errLate = errors.New("checks took too long")
@@ -207,15 +213,16 @@ type head struct {
 func (p *Policy) readHead(ctx context.Context, open Open) (h head, done func(), err error) {
 	done = func() {}
 	raw, err := readHeader(open, smallHeader)
-	if errors.Is(err, message.ErrHeaderTooLong) {
-		p.once.Do(func() { p.large = make(chan struct{}, maxLarge) })
+	for i := 0; i < len(larger) && errors.Is(err, message.ErrHeaderTooLong); i++ {
+		p.once.Do(p.makePlaces)
+		done()
 		select {
-		case p.large <- struct{}{}:
-			done = func() { <-p.large }
+		case p.large[i] <- struct{}{}:
+			done = func() { <-p.large[i] }
 		case <-ctx.Done():
-			return head{}, done, errBusy
+			return head{}, func() {}, errBusy
 		}
-		raw, err = readHeader(open, maxHeader)
+		raw, err = readHeader(open, larger[i].max)
 	}
 	switch {
 	case errors.Is(err, message.ErrHeaderTooLong):
@@ -224,6 +231,12 @@ func (p *Policy) readHead(ctx context.Context, open Open) (h head, done func(), 
 		return head{}, done, err
 	}
 	return parseHead(raw), done, nil
+}
+
+func (p *Policy) makePlaces() {
+	for i, class := range larger {
+		p.large[i] = make(chan struct{}, class.places)
+	}
 }
 
 // readHeader reads the header of a message, at most max octets.

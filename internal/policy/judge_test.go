@@ -232,24 +232,30 @@ func TestJudgeLargeHeaders(t *testing.T) {
 		d := world()
 		d.takes = map[string]time.Duration{"_dmarc.example.org": 5 * time.Second}
 		p := testPolicy(d)
-		large := strings.Repeat("X: y\r\n", smallHeader/6+1) + text("bob@example.org")
-		verdicts := make(chan Decision, 10*maxLarge)
+		const class = len(larger) - 1
+		of := func(size int64, from string) string { return strings.Repeat("X: y\r\n", int(size)/6+1) + text(from) }
+		huge := of(larger[class].max/2, "bob@example.org")
+		verdicts := make(chan Decision, 10*larger[class].places)
 		for range cap(verdicts) {
-			go func() { verdicts <- p.Begin(t.Context(), arrival())(t.Context(), opener(large)).Decision }()
+			go func() { verdicts <- p.Begin(t.Context(), arrival())(t.Context(), opener(huge)).Decision }()
 		}
 		synctest.Wait()
-		if n := len(p.large); n != maxLarge {
-			t.Errorf("%d are judged at once", n)
+		for i, c := range larger {
+			if n, want := len(p.large[i]), c.places*(i/class); n != want {
+				t.Errorf("%d of class %d are judged at once, not %d", n, i, want)
+			}
 		}
 		began := time.Now()
-		if v := judge(t, p, arrival(), text("bob@quarantine.example")); v.Decision != Junk || time.Since(began) > 0 {
-			t.Errorf("a small one: %s after %s", v.Decision, time.Since(began))
+		for _, size := range []int64{0, smallHeader, larger[0].max - 1000} {
+			if v := judge(t, p, arrival(), of(size, "bob@quarantine.example")); v.Decision != Junk || time.Since(began) > 0 {
+				t.Errorf("one of %d octets: %s after %s", size, v.Decision, time.Since(began))
+			}
 		}
 		took := map[Decision]int{}
 		for range cap(verdicts) {
 			took[<-verdicts]++
 		}
-		if took[Accept] < maxLarge || took[Accept]+took[Later] != cap(verdicts) || time.Since(began) > defaultTimeout || len(p.large) != 0 {
+		if took[Accept] < larger[class].places || took[Accept]+took[Later] != cap(verdicts) || time.Since(began) > defaultTimeout || len(p.large[class]) != 0 {
 			t.Errorf("%v after %s", took, time.Since(began))
 		}
 	})
