@@ -15,6 +15,7 @@ import (
 // Bounds of greylisting.
 const (
 	maxWaiting = 200_000             // rows of each table
+	maxClient  = 1000                // rows of one client that waits
 	patience   = 24 * time.Hour      // in which a client has to come again
 	knownFor   = 36 * 24 * time.Hour // after it last did; a monthly newsletter comes within
 	renewAfter = 24 * time.Hour      // a row that is younger is good enough
@@ -72,8 +73,9 @@ func (g *greylist) check(ctx context.Context, ip netip.Addr, from, to string) (w
 	err = g.db.Group(ctx, func(tx *sql.Tx) error {
 		wait = 0
 		if !known {
+			var again bool
 			var err error
-			if wait, err = g.waits(ctx, tx, t, now, full); err != nil || wait > 0 || full {
+			if wait, again, err = g.waits(ctx, tx, t, now, full); err != nil || !again {
 				return err
 			}
 		}
@@ -101,13 +103,14 @@ func (g *greylist) known(ctx context.Context, t triplet, from string, now int64)
 }
 
 // waits returns how long a client that was not known just now has to wait with a
-// recipient. Who comes too late begins anew; where there is no room for more, nobody does.
-func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, full bool) (time.Duration, error) {
+// recipient; again tells that it has waited. Who comes too late begins anew; where there is
+// no room for more, nobody has to wait.
+func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, full bool) (wait time.Duration, again bool, err error) {
 	var n int64
-	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM gate_known WHERE client = $1 AND sender = $2 AND last > $3`,
+	err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM gate_known WHERE client = $1 AND sender = $2 AND last > $3`,
 		t.client, t.sender, now-int64(knownFor/time.Second)).Scan(&n)
 	if err != nil || n > 0 { // it came on another connection meanwhile
-		return 0, err
+		return 0, err == nil, err
 	}
 	var first int64
 	err = tx.QueryRowContext(ctx, `SELECT first FROM gate_waiting WHERE client = $1 AND sender = $2 AND recipient = $3`,
@@ -115,18 +118,30 @@ func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, 
 	delay := int64(g.delay / time.Second)
 	switch {
 	case err == nil && first > now-int64((patience+g.delay)/time.Second):
-		return time.Duration(max(first+delay-now, 0)) * time.Second, nil
+		wait = time.Duration(max(first+delay-now, 0)) * time.Second
+		return wait, wait == 0, nil
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return 0, err
+		return 0, false, err
 	case full:
-		return 0, nil
+		return 0, false, nil
+	}
+	if full, err = crowded(ctx, tx, t.client); err != nil || full {
+		return 0, false, err
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO gate_waiting (client, sender, recipient, first) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (client, sender, recipient) DO UPDATE SET first = excluded.first`, t.client, t.sender, t.recipient, now)
 	g.mu.Lock()
 	g.added++
 	g.mu.Unlock()
-	return g.delay, err
+	return g.delay, false, err
+}
+
+// crowded tells whether a client waits with as much as it may: who fills the table would
+// end greylisting for everybody else.
+func crowded(ctx context.Context, tx *sql.Tx, client string) (bool, error) {
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT 1 FROM gate_waiting WHERE client = $1 LIMIT $2) AS rows`, client, maxClient).Scan(&n)
+	return n >= maxClient, err
 }
 
 // remember makes a client known.

@@ -172,6 +172,31 @@ func TestGreylistIsBounded(t *testing.T) {
 	}
 }
 
+// One network that fills the table gets no more of it than its part, and others have to
+// come again as before.
+func TestGreylistCrowd(t *testing.T) {
+	r := newGreyRig(t)
+	waits := 0
+	for i := range maxClient + 50 {
+		if r.comes("192.0.2.1", fmt.Sprintf("x@%d.example", i), "alice@local.test") > 0 {
+			waits++
+		}
+	}
+	if waits != maxClient {
+		t.Errorf("%d had to wait", waits)
+	}
+	if wait := r.comes("192.0.2.200", "x@1.example", "alice@local.test"); wait != 5*time.Minute {
+		t.Errorf("one of them has to wait for %s more", wait)
+	}
+	if wait := r.comes("192.0.3.1", "x@1.example", "alice@local.test"); wait != 5*time.Minute {
+		t.Errorf("another network waits for %s", wait)
+	}
+	r.now = r.now.Add(10 * time.Minute)
+	if wait := r.comes("192.0.2.200", "x@1.example", "alice@local.test"); wait != 0 || r.rows("gate_known") != 1 {
+		t.Errorf("who has waited in the crowd: %s more, %d are known", wait, r.rows("gate_known"))
+	}
+}
+
 func TestGreylistAtOnce(t *testing.T) {
 	r := newGreyRig(t)
 	r.comes("192.0.2.1", "x@a.example", "alice@here.example")
