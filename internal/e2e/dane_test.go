@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/textproto"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -59,7 +60,8 @@ func TestDANE(t *testing.T) {
 		}
 		return text
 	}
-	validator := startValidator(t,
+	validator := "127.0.0.1:" + freePort(t)
+	startValidator(t, validator,
 		zone{name: "secured.net.", signed: true, text: mx("right.secured.net", right) + mx("wrong.secured.net", wrong) + mx("bare.secured.net", "")},
 		zone{name: "forged.net.", signed: true, text: mx("forged.net", wrong), forge: func(text string) string { return strings.ReplaceAll(text, strings.ToUpper(wrong), right) }},
 		zone{name: "hijacked.net.", signed: true, text: mx("hijacked.net", right), forge: func(text string) string { return strings.ReplaceAll(text, "10 mx.hijacked.net.", "10 mx.plain.net.") }},
@@ -102,5 +104,34 @@ func TestDANE(t *testing.T) {
 		if strings.Contains(p.log(), "to=<carol@"+domain+">") {
 			t.Errorf("%s has its message:\n%s", domain, p.log())
 		}
+	}
+}
+
+// TestPostfixDANE: a Postfix that sends by DANE alone finds our certificate good by the TLSA
+// record that "dns records" prints, and by no other.
+func TestPostfixDANE(t *testing.T) {
+	t.Parallel()
+	needPostfix(t)
+	need(t, "unshare")
+	m, key := newRecordsMailer(t)
+	smtp, address, dns := m.port(smtpPort), ownAddress(t), ownAddress(t)
+	text := m.kurir("", append([]string{"dns", "records", "local.test", "--zone", "--all"}, recordFlags...)...)
+	contains(t, text, "_25._tcp.mail.local.test. 3600 IN TLSA 3 1 1 "+key)
+	text = strings.NewReplacer("_25._tcp.", "_"+smtp+"._tcp.", " A 192.0.2.25", " A 127.0.0.1").Replace(text) // where it is here
+	wrong := fmt.Sprintf("wrong.local.test. A 127.0.0.1\n_%s._tcp.wrong.local.test. TLSA 3 1 1 %s\n", smtp, strings.Repeat("0f", sha256.Size))
+	startValidator(t, dns+":53", zone{name: "local.test.", signed: true, text: text + wrong})
+	p := makePostfix(t, address, "mx.postfix.test", "127.0.0.1:1", "smtp_dns_support_level = dnssec", "smtp_tls_security_level = dane-only", "smtp_host_lookup = dns",
+		fmt.Sprintf("transport_maps = inline:{ { %s = smtp:[mail.local.test]:%s }, { %s = smtp:[wrong.local.test]:%[2]s } }", alice, smtp, bob))
+	p.resolv = filepath.Join(p.dir, "etc", "resolv.conf")
+	p.file("etc/resolv.conf", "nameserver "+dns+"\noptions trust-ad\n")
+	p.start()
+	for _, to := range []string{alice, bob} {
+		p.sendmail(strings.ReplaceAll(letter("carol@postfix.test", to, "by DANE", "Hello"), "\r\n", "\n"), "-i", "-f", "carol@postfix.test", to)
+	}
+	m.arrived(alice, "Subject: by DANE\r\n")
+	p.logs("Verified TLS connection established to mail.local.test[127.0.0.1]:" + smtp)
+	p.logs("for wrong.local.test[127.0.0.1]:" + smtp + ": num=65:no matching DANE TLSA records")
+	if n := len(m.mailboxOf(bob, "INBOX").messages); n != 0 {
+		t.Errorf("bob has %d messages", n)
 	}
 }

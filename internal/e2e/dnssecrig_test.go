@@ -94,16 +94,16 @@ func startKnot(c *client, address string, zones ...zone) (anchor string) {
 }
 
 // startValidator serves zones by Knot and, in front of it, unbound, which verifies with the
-// root's key and nothing else. It returns where unbound is.
-func startValidator(t *testing.T, zones ...zone) (address string) {
+// root's key and nothing else. Unbound is at address, host and port.
+func startValidator(t *testing.T, address string, zones ...zone) {
 	t.Helper()
 	c := newClient(t, "knotd", "keymgr", "kzonesign", "unbound")
 	knot := "127.0.0.1:" + freePort(t)
 	anchor := startKnot(c, knot, zones...)
-	address = "127.0.0.1:" + freePort(t)
 	conf := fmt.Sprintf(`server:
-  interface: 127.0.0.1
+  interface: %s
   port: %s
+  access-control: 0.0.0.0/0 allow
   do-daemonize: no
   do-ip6: no
   username: ""
@@ -122,7 +122,6 @@ func startValidator(t *testing.T, zones ...zone) (address string) {
 forward-zone:
   name: "."
   forward-addr: 127.0.0.1@%s
-`, port(address), c.home, anchor, port(knot))
+`, host(address), port(address), c.home, anchor, port(knot))
 	daemon(t, address, "unbound", "-d", "-c", c.file("unbound.conf", conf))
-	return address
 }

@@ -14,7 +14,8 @@ func TestDNSCheckSigned(t *testing.T) {
 	ca, _ := startPolicies(t, web, map[string]string{"local.test": stsPolicy("enforce", "mail.local.test")}, "local.test")
 	m, _ := newRecordsMailer(t)
 	text := m.kurir("", append([]string{"dns", "records", "local.test", "--zone", "--all"}, recordFlags...)...)
-	validator := startValidator(t,
+	validator := "127.0.0.1:" + freePort(t)
+	startValidator(t, validator,
 		zone{name: "local.test.", signed: true, text: text + "local.test. NS ns2.local.test.\nns2.local.test. A 192.0.2.54\nwww.local.test. A " + web + "\n"},
 		zone{name: "2.0.192.in-addr.arpa.", text: reverseRecords(text, "2.0.192.in-addr.arpa.")},
 		zone{name: "8.b.d.0.1.0.0.2.ip6.arpa.", text: reverseRecords(text, "8.b.d.0.1.0.0.2.ip6.arpa.")})
