@@ -27,7 +27,7 @@ type DKIM struct {
 	Result    Result // Pass, Fail, Neutral, Policy, TempError or PermError
 	Domain    string // d=, in A-labels and lower case, "" if there is none that is a name
 	Selector  string // s=
-	Identity  string // i=, or what stands for it
+	Identity  string // i=, or what stands for it; "" if it is too long or not in ASCII
 	Algorithm string // a=: "rsa-sha256" or "ed25519-sha256", or what was asked for
 	B         string // the first 8 characters of b=, to tell signatures apart (RFC 6008)
 	Reason    string // in words for the admin, without a full stop; "" for a plain pass

@@ -45,7 +45,8 @@ func TestDKIMTags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Unix() // 2000-01-01
 		good := published(keys()["ed25519"])
-		z := texts("s._domainkey.example.org", good, "s._domainkey.xn--mnchen-3ya.example", good)
+		long := strings.Repeat("s", 63) // RFC 6376 section 3.1: selectors are sub-domains, of labels up to 63 octets
+		z := texts("s._domainkey.example.org", good, "s._domainkey.xn--mnchen-3ya.example", good, long+".s._domainkey.example.org", good)
 		for _, c := range []struct {
 			tags  string
 			want  Result
@@ -58,6 +59,7 @@ func TestDKIMTags(t *testing.T) {
 			{"d=example.org; s=s; h=From; i=joe@sub.example.org", Pass, ""},
 			{"d=example.org; s=s; h=From; i=joe@Example.org", PermError, "it cannot be verified: domain mismatch"}, // the library compares letters
 			{"d=example.org; s=s; h=From; i=@example.org", Pass, ""},
+			{"d=example.org; s=" + long + ".s; h=From", Pass, ""},
 			{"d=example.org; s=s; h=From; i=joe@example.com", PermError, "i= is not at example.org"},
 			{"d=example.org; s=s; h=From; i=joe@notexample.org", PermError, "i= is not at example.org"},
 			{"d=example.org; s=s; h=From; i=example.org", PermError, "i= is not at example.org"},
@@ -89,6 +91,11 @@ func TestDKIMTags(t *testing.T) {
 			text := made(t, c.tags, letter)
 			d := verified(t, z, text)
 			wantResult(t, c.tags, d.Result, c.want, d.Reason, c.words)
+		}
+		for i, want := range map[string]string{strings.Repeat("i", 64) + "@example.org": strings.Repeat("i", 64) + "@example.org", "\u00fc@example.org": "", strings.Repeat("i", 400) + "@example.org": ""} {
+			if d := verified(t, z, made(t, "d=example.org; s=s; h=From; i="+i, letter)); d.Identity != want || d.Result != Pass {
+				t.Errorf("i=%s is told as %q: %s (%s)", i, d.Identity, d.Result, d.Reason)
+			}
 		}
 		d := verified(t, z, "DKIM-Signature: v=1; x\r\n"+letter)
 		wantResult(t, "no tags", d.Result, PermError, d.Reason, `"x" is no tag`)

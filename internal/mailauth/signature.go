@@ -25,6 +25,10 @@ type signature struct {
 	header         []byte  // what of the header the library is given
 }
 
+// maxIdentity is how long i= may be to be told: a local part, "@" and a domain (RFC 5321
+// section 4.5.3.1).
+const maxIdentity = 64 + 1 + 255
+
 // answer is what the DNS says to a question for a key.
 type answer struct {
 	records []string
@@ -85,12 +89,20 @@ func (s *signature) describe(tags sig.Tags) {
 	s.Selector = strings.ToLower(tags.Compact("s"))
 	if ascii, err := dnsutil.Name(s.Selector); err == nil {
 		s.Selector = ascii
+	} else {
+		s.Selector = sig.Shown(s.Selector)
 	}
-	s.Selector = sig.Shown(s.Selector)
 	s.Algorithm = sig.Shown(tags.Compact("a"))
-	s.Identity = sig.Shown(tags.Compact("i"))
+	if i := tags.Compact("i"); len(i) <= maxIdentity && isPrintable(i) {
+		s.Identity = i // as it is, or not at all: it is told to others
+	}
 	b := tags.Compact("b")
 	s.B = sig.Shown(b[:min(len(b), 8)])
+}
+
+// isPrintable tells whether s is of printable ASCII characters.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
 func (s *signature) readAlgorithm(tags sig.Tags) string {
