@@ -75,12 +75,12 @@ func countMailboxes(s string) (n int, ok bool) {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '"':
-			if i, ok = quotedEnd(s, i); !ok || state == domain || state == ended {
+			if i, ok = message.QuotedEnd(s, i); !ok || state == domain || state == ended {
 				return 0, false
 			}
 		case c == ' ' || c == '\t' || c == '(':
 			if c == '(' {
-				if i, ok = commentEnd(s, i); !ok {
+				if i, ok = message.CommentEnd(s, i); !ok {
 					return 0, false
 				}
 			}
@@ -106,31 +106,4 @@ func countMailboxes(s string) (n int, ok bool) {
 		}
 	}
 	return n, true
-}
-
-// quotedEnd is the index of the quote that ends the quoted string at i.
-func quotedEnd(s string, i int) (end int, ok bool) {
-	for i++; i < len(s) && s[i] != '"'; i++ {
-		if s[i] == '\\' {
-			i++
-		}
-	}
-	return i, i < len(s)
-}
-
-// commentEnd is the index of the bracket that ends the comment at i.
-func commentEnd(s string, i int) (end int, ok bool) {
-	for depth := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i, true
-			}
-		}
-	}
-	return i, false
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"kurir/internal/directory"
+	"kurir/internal/message"
 )
 
 // renamed is what a header field that pretends to be ours is called behind (RFC 8601
@@ -116,7 +117,7 @@ func authservID(v string, cut bool) (id, rest string, ok bool) {
 		return "", "", false
 	}
 	if strings.HasPrefix(v, `"`) {
-		end, ok := quotedEnd(v, 0)
+		end, ok := message.QuotedEnd(v, 0)
 		if !ok {
 			return "", "", false
 		}
@@ -133,7 +134,7 @@ func authservID(v string, cut bool) (id, rest string, ok bool) {
 // quotes or behind a comment.
 func idEnds(v string, cut bool) bool {
 	for strings.HasPrefix(v, "(") {
-		end, ok := commentEnd(v, 0)
+		end, ok := message.CommentEnd(v, 0)
 		if !ok {
 			return false
 		}
@@ -158,7 +159,7 @@ func skipCFWS(v string) (rest string, ok bool) {
 	i := 0
 	for i < len(v) && strings.IndexByte(" \t\r\n(", v[i]) >= 0 {
 		if v[i] == '(' {
-			if i, ok = commentEnd(v, i); !ok {
+			if i, ok = message.CommentEnd(v, i); !ok {
 				return "", false
 			}
 		}

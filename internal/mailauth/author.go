@@ -67,8 +67,8 @@ func atHosts(value string) []string {
 	for i := 0; i < len(value); i++ {
 		c := value[i]
 		if c == '(' && !open {
-			end := commentEnd(value, i)
-			if open = end == 0; !open {
+			end, ok := message.CommentEnd(value, i)
+			if open = !ok; ok {
 				i = end
 				continue
 			}
@@ -80,8 +80,8 @@ func atHosts(value string) []string {
 		case c == ',' || c == ';':
 			address = false
 		case c == '"' && !address && !unquoted:
-			end := quoteEnd(value, i)
-			if unquoted = end == 0; !unquoted {
+			end, ok := message.QuotedEnd(value, i)
+			if unquoted = !ok; ok {
 				i = end
 			}
 		case c == '@':
@@ -100,35 +100,4 @@ func hostAt(s string) string {
 		return s[:end]
 	}
 	return s
-}
-
-// quoteEnd is the index of the quotation mark that ends the quoted string at i, 0 if there
-// is none.
-func quoteEnd(s string, i int) int {
-	for i++; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
-		}
-	}
-	return 0
-}
-
-// commentEnd is the index of the bracket that ends the comment at i, 0 if there is none.
-func commentEnd(s string, i int) int {
-	for depth := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i
-			}
-		}
-	}
-	return 0
 }
