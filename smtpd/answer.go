@@ -105,6 +105,9 @@ func (w *wire) greeting(reply string) string {
 		b.WriteString("250-REQUIRETLS\r\n")
 	}
 	for _, l := range lines[1:] {
+		if strings.HasPrefix(l, "250 ") {
+			l = w.lastLines(l)
+		}
 		b.WriteString(l)
 	}
 	return b.String()

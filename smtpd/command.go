@@ -91,7 +91,7 @@ func (w *wire) doHelo(arg string) {
 // grammar is what this client may say. What a mail program or a printer gets wrong is
 // forgiven, as there is nobody who would mend it; a mail server is held to the RFC.
 func (w *wire) grammar() grammar {
-	return grammar{spaces: w.run.mode != Inbound || w.device != nil, dsn: w.run.offersDSN(), requireTLS: w.offersRequireTLS(), maxSize: w.srv.MaxSize}
+	return grammar{spaces: w.run.mode != Inbound || w.device != nil, dsn: w.run.offersDSN(), schedule: w.run.offersDSN(), requireTLS: w.offersRequireTLS(), maxSize: w.srv.MaxSize}
 }
 
 // doMail understands the command by itself and hands the address alone to go-smtp, in a

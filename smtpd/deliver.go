@@ -143,6 +143,7 @@ func (s *session) emptyEnvelope(size int64) queue.Envelope {
 	return s.wantsTLS(queue.Envelope{
 		ID: s.messageID(), Sender: s.mail.From.String(), Account: s.by.account, Client: s.clientName(),
 		EnvID: s.mail.EnvID, Ret: s.mail.Ret, UTF8: s.mail.UTF8, Size: size,
+		By: s.deliverBy(), MTPriority: s.mail.Priority,
 	})
 }
 

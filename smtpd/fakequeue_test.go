@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"kurir/internal/queue"
 )
@@ -83,6 +84,12 @@ func envelopeText(e queue.Envelope, text string) string {
 		if p.value != "" {
 			fmt.Fprintf(&b, " %s=%s", p.name, p.value)
 		}
+	}
+	if e.MTPriority != 0 {
+		fmt.Fprintf(&b, " MT-PRIORITY=%d", e.MTPriority)
+	}
+	if !e.By.IsZero() {
+		fmt.Fprintf(&b, " BY=%s;%s", e.By.At.UTC().Format(time.TimeOnly), e.By.Mode())
 	}
 	if e.UTF8 {
 		b.WriteString(" SMTPUTF8")

@@ -16,6 +16,8 @@ type mailCommand struct {
 	RequireTLS bool   // RFC 8689
 	Ret        string // "FULL", "HDRS" or "" (RFC 3461 section 4.3)
 	EnvID      string // xtext, as it came (RFC 3461 section 4.4)
+	By         *deliverBy
+	Priority   int // -9 to 9 (RFC 6710)
 }
 
 // rcptCommand is a RCPT command that was understood.
@@ -30,6 +32,7 @@ type grammar struct {
 	spaces     bool // around the path, as some mail programs send them
 	dsn        bool // parameters of RFC 3461
 	requireTLS bool // the parameter of RFC 8689
+	schedule   bool // those of RFC 2852 and RFC 6710
 	maxSize    int64
 }
 
@@ -130,6 +133,10 @@ func (m *mailCommand) set(key, value string, g grammar) *Reply {
 		m.Ret, ok = parseRet(value)
 	case key == "ENVID" && g.dsn:
 		m.EnvID, ok = value, validEnvID(value)
+	case key == "BY" && g.schedule:
+		m.By, ok = parseBy(value)
+	case key == "MT-PRIORITY" && g.schedule:
+		m.Priority, ok = parsePriority(value)
 	default:
 		return replyUnknownParameter
 	}

@@ -49,6 +49,9 @@ func (s *session) received() []byte {
 			b = fmt.Appendf(b, "\r\n\tfor <%s>", w.address(to))
 		}
 	}
+	if s.mail.Priority != 0 { // RFC 6710 section 5
+		b = fmt.Appendf(b, "\r\n\tpriority %d", s.mail.Priority)
+	}
 	if w.tls != nil { // RFC 8314 section 4.3
 		b = fmt.Appendf(b, "\r\n\ttls %s", tls.CipherSuiteName(w.tls.ConnectionState().CipherSuite))
 	}

@@ -170,6 +170,16 @@ func (e *env) printQueueDetail(d admin.QueueDetail, now time.Time) {
 	case d.TLSOptional:
 		line("tls", "what the recipient's domain asks for does not count (TLS-Required: No)")
 	}
+	if d.Priority != 0 {
+		line("priority", fmt.Sprintf("%+d", d.Priority))
+	}
+	if !d.DeliverBy.IsZero() {
+		then := ", then the sender is told"
+		if d.DeliverByReturn {
+			then = ", then it is returned"
+		}
+		line("until", timeText(d.DeliverBy)+then)
+	}
 	if len(d.Recipients) == 0 {
 		e.printf("\nNobody waits for it any more.\n")
 	} else {

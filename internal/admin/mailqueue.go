@@ -40,7 +40,8 @@ func (q MailQueue) Show(ctx context.Context, id string) (QueueDetail, error) {
 		return QueueDetail{}, err
 	}
 	all := QueueDetail{ID: d.ID, Sender: d.Sender, Account: d.Account, Client: d.Client, EnvID: d.EnvID, Size: d.Size, Created: d.Created,
-		RequireTLS: d.RequireTLS, TLSOptional: d.TLSOptional}
+		RequireTLS: d.RequireTLS, TLSOptional: d.TLSOptional,
+		DeliverBy: d.By.At, DeliverByReturn: d.By.Return, Priority: d.MTPriority}
 	for _, r := range d.Recipients {
 		all.Recipients = append(all.Recipients, entry(r))
 	}

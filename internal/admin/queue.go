@@ -56,12 +56,17 @@ type QueueDetail struct {
 	Client  string `json:"client,omitempty"` // where it came from, in words
 	EnvID   string `json:"envid,omitempty"`
 	// RequireTLS and TLSOptional are what the sender wants of TLS (RFC 8689).
-	RequireTLS  bool         `json:"require_tls,omitempty"`
-	TLSOptional bool         `json:"tls_optional,omitempty"`
-	Size        int64        `json:"size"`
-	Created     time.Time    `json:"created"`
-	Recipients  []QueueEntry `json:"recipients"` // that wait; empty: it has left
-	Events      []QueueEvent `json:"events"`     // in the order in which they happened
+	RequireTLS  bool      `json:"require_tls,omitempty"`
+	TLSOptional bool      `json:"tls_optional,omitempty"`
+	Size        int64     `json:"size"`
+	Created     time.Time `json:"created"`
+	// DeliverBy is until when it is to be delivered, the zero time if nobody said so; then it is
+	// returned with DeliverByReturn, else its sender is told (RFC 2852).
+	DeliverBy       time.Time    `json:"deliver_by,omitzero"`
+	DeliverByReturn bool         `json:"deliver_by_return,omitempty"`
+	Priority        int          `json:"priority,omitempty"` // -9 to 9 (RFC 6710)
+	Recipients      []QueueEntry `json:"recipients"`         // that wait; empty: it has left
+	Events          []QueueEvent `json:"events"`             // in the order in which they happened
 }
 
 // QueueEvent is one thing that happened to a message.

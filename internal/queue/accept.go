@@ -28,8 +28,10 @@ type Envelope struct {
 	// RequireTLS and TLSOptional are as in relay.Message.
 	RequireTLS  bool
 	TLSOptional bool
-	Size        int64     // octets on the wire; zero: it is counted when needed
-	Priority    int       // the least goes first; zero means 1, or 2 for more than 10 recipients
+	Size        int64 // octets on the wire; zero: it is counted when needed
+	Priority    int   // the least goes first; zero means 1, or 2 for more than 10 recipients
+	MTPriority  int   // -9 to 9 (RFC 6710): so much less is Priority
+	By          relay.DeliverBy
 	NotBefore   time.Time // no attempt is made before; zero means at once
 
 	Recipients []Recipient
@@ -187,7 +189,7 @@ type arrival struct {
 func (q *Queue) arrive(ctx context.Context, file string, e *Envelope) (*arrival, error) {
 	now := q.now()
 	m := &mail{id: e.ID, file: file, sender: e.Sender, account: e.Account, envID: e.EnvID, ret: e.Ret, size: e.Size,
-		created: now, priority: e.Priority, utf8: e.UTF8, requireTLS: e.RequireTLS, tlsOptional: e.TLSOptional}
+		created: now, priority: e.Priority, utf8: e.UTF8, requireTLS: e.RequireTLS, tlsOptional: e.TLSOptional, mtPriority: e.MTPriority, by: e.By}
 	if m.id == "" {
 		m.id = newID()
 	}
@@ -197,6 +199,7 @@ func (q *Queue) arrive(ctx context.Context, file string, e *Envelope) (*arrival,
 			m.priority = 2
 		}
 	}
+	m.priority -= m.mtPriority
 	notBefore := now
 	if !e.NotBefore.IsZero() {
 		notBefore = max(now, e.NotBefore.UnixMilli())
@@ -225,9 +228,10 @@ func (q *Queue) arrive(ctx context.Context, file string, e *Envelope) (*arrival,
 // recipient adds the row of a recipient.
 func (a *arrival) recipient(q *Queue, r Recipient, notBefore int64) {
 	w := &row{mail: a.mail, address: r.Address, orcpt: r.ORCPT, notify: r.Notify, account: r.Account,
-		due: notBefore, notBefore: notBefore, deadline: notBefore + q.o.Expire.Milliseconds()}
+		due: notBefore, notBefore: notBefore}
+	w.deadline = q.deadline(w, notBefore)
 	if a.mail.sender != "" && r.Notify.Delay() {
-		w.delay = notBefore + q.o.DelayNotice.Milliseconds()
+		w.delay = q.delay(w, notBefore)
 	}
 	if r.Account == "" {
 		w.held, w.reason = a.held, a.reason
@@ -258,7 +262,7 @@ func (q *Queue) destinationOf(r *row) string {
 func (q *Queue) write(c *change, a *arrival) {
 	m := a.mail
 	c.exec(q.sql.message, m.id, m.file, m.sender, m.account, a.client, m.envID, m.ret, flag(m.utf8), flag(m.requireTLS),
-		m.size, m.priority, m.created, a.counted, flag(m.tlsOptional))
+		m.size, m.priority, m.created, a.counted, flag(m.tlsOptional), m.mtPriority, byTime(m.by), byMode(m.by))
 	c.event(&q.sql, m.id, m.created, Event{Kind: EventAccepted, Reply: a.client})
 	if a.held != holdNone {
 		c.event(&q.sql, m.id, m.created, Event{Kind: EventHeld, Reply: a.reason})

@@ -78,7 +78,7 @@ func (q *Queue) relayed(j *job) (*relay.Message, []relay.Recipient, error) {
 		to[i] = relay.Recipient{Address: r.address, ORCPT: r.orcpt, Notify: r.notify}
 	}
 	return &relay.Message{ID: m.id, Sender: m.sender, Size: size, UTF8: m.utf8, RequireTLS: m.requireTLS, TLSOptional: m.tlsOptional,
-		EnvID: m.envID, Ret: m.ret, Open: m.opener(q)}, to, nil
+		EnvID: m.envID, Ret: m.ret, By: m.by, Priority: m.mtPriority, Open: m.opener(q)}, to, nil
 }
 
 // judge decides what comes of an attempt.

@@ -99,9 +99,9 @@ func (q *Queue) Release(ctx context.Context, s Selection) (recipients int, err e
 func (q *Queue) anew(r *row, now int64) (due, deadline, delay int64) {
 	due = max(now, r.notBefore)
 	if r.delay > 0 {
-		delay = due + q.o.DelayNotice.Milliseconds()
+		delay = q.delay(r, due)
 	}
-	return due, due + q.o.Expire.Milliseconds(), delay
+	return due, q.deadline(r, due), delay
 }
 
 // alter changes rows that a selection chooses and fits accepts: write in SQL, then apply in

@@ -135,6 +135,8 @@ func (c *conclusion) tells(v *verdict) dsn.Action {
 		return dsn.Delivered
 	case v.kind == EventSent && n.Success() && v.out.Relayed:
 		return dsn.Relayed
+	case v.kind == EventSent && n != relay.NotifyNever && (v.out.Untimed || c.mail.by.Trace):
+		return dsn.Relayed
 	}
 	return ""
 }

@@ -30,6 +30,8 @@ type mail struct {
 	envID, ret                string
 	size, created             int64
 	priority                  int
+	mtPriority                int
+	by                        relay.DeliverBy
 	utf8                      bool
 	requireTLS, tlsOptional   bool
 	rows                      []*row

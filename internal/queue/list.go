@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"kurir/internal/relay"
 )
 
 // Filter chooses recipients that wait. Zero fields choose all; the others all have to fit.
@@ -46,6 +48,8 @@ type Detail struct {
 	EnvID, Ret          string
 	UTF8, RequireTLS    bool
 	TLSOptional         bool
+	By                  relay.DeliverBy
+	MTPriority          int
 	Size                int64
 	Created             time.Time
 	Recipients          []Entry // that wait
@@ -172,17 +176,19 @@ func fitsSender(want, sender string) bool {
 // Errors: [ErrNoMessage], those of the database.
 func (q *Queue) Show(ctx context.Context, id string) (Detail, error) {
 	d := Detail{ID: id}
-	var created int64
-	err := q.o.DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, tls_optional, size, created
+	var created, byAt int64
+	var byMode string
+	err := q.o.DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, tls_optional, size, created,
+			mt_priority, by_at, by_mode
 		FROM queue_message WHERE id = $1`, id).
-		Scan(&d.Sender, &d.Account, &d.Client, &d.EnvID, &d.Ret, &d.UTF8, &d.RequireTLS, &d.TLSOptional, &d.Size, &created)
+		Scan(&d.Sender, &d.Account, &d.Client, &d.EnvID, &d.Ret, &d.UTF8, &d.RequireTLS, &d.TLSOptional, &d.Size, &created, &d.MTPriority, &byAt, &byMode)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Detail{}, fmt.Errorf("%w: %s", ErrNoMessage, id)
 	}
 	if err != nil {
 		return Detail{}, err
 	}
-	d.Created = fromMilli(created)
+	d.Created, d.By = fromMilli(created), deliverBy(byAt, byMode)
 	if d.Recipients, err = q.List(ctx, Filter{IDs: []string{id}}); err != nil {
 		return Detail{}, err
 	}

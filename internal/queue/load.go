@@ -77,7 +77,8 @@ func (c *change) text(query string, args ...any) {
 func readRows(ctx context.Context, tx *sql.Tx) (all []found, err error) {
 	rs, err := tx.QueryContext(ctx, `SELECT r.id, r.address, r.orcpt, r.notify, r.account, r.destination, r.due, r.attempts,
 			r.not_before, r.deadline, r.delay, r.held, r.reason, r.marked,
-			m.id, m.file, m.sender, m.account, m.envid, m.ret, m.utf8, m.require_tls, m.size, m.priority, m.created, m.tls_optional
+			m.id, m.file, m.sender, m.account, m.envid, m.ret, m.utf8, m.require_tls, m.size, m.priority, m.created, m.tls_optional,
+			m.mt_priority, m.by_at, m.by_mode
 		FROM queue_recipient r JOIN queue_message m ON m.id = r.message ORDER BY r.id`)
 	if err != nil {
 		return nil, err
@@ -87,12 +88,16 @@ func readRows(ctx context.Context, tx *sql.Tx) (all []found, err error) {
 		m := &mail{}
 		f := found{row: &row{mail: m}}
 		r := f.row
+		var byAt int64
+		var byMode string
 		err := rs.Scan(&r.id, &r.address, &r.orcpt, &r.notify, &r.account, &f.destination, &r.due, &r.attempts,
 			&r.notBefore, &r.deadline, &r.delay, &r.held, &r.reason, &f.marked,
-			&m.id, &m.file, &m.sender, &m.account, &m.envID, &m.ret, &m.utf8, &m.requireTLS, &m.size, &m.priority, &m.created, &m.tlsOptional)
+			&m.id, &m.file, &m.sender, &m.account, &m.envID, &m.ret, &m.utf8, &m.requireTLS, &m.size, &m.priority, &m.created, &m.tlsOptional,
+			&m.mtPriority, &byAt, &byMode)
 		if err != nil {
 			return nil, err
 		}
+		m.by = deliverBy(byAt, byMode)
 		all = append(all, f)
 	}
 	return all, rs.Err()

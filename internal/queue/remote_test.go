@@ -82,12 +82,16 @@ func TestWhatTheRelayGets(t *testing.T) {
 	var m *relay.Message
 	var to []relay.Recipient
 	r.hosts = func(c *call) *relay.Result { m, to = c.m, c.to; return r.take(c) }
-	r.mustAccept(Envelope{ID: "m1", Sender: "a@local.test", EnvID: "e+2Bf", Ret: "FULL", UTF8: true, RequireTLS: true, TLSOptional: true,
+	r.mustAccept(Envelope{ID: "m1", Sender: "a@local.test", EnvID: "e+2Bf", Ret: "FULL", UTF8: true, RequireTLS: true, TLSOptional: true, MTPriority: -2,
+		By:         relay.DeliverBy{At: r.now.Add(time.Hour), Return: true, Trace: true},
 		Recipients: []Recipient{{Address: "jörg@example.net", ORCPT: "utf-8;j\\x{F6}rg@example.net", Notify: relay.NotifySuccess | relay.NotifyDelay}}})
 	r.reopen()
 	r.run()
-	m.Open = nil
-	if got := fmt.Sprintf("%+v", *m); got != fmt.Sprintf("{ID:m1 Sender:a@local.test Size:%d UTF8:true RequireTLS:true TLSOptional:true EnvID:e+2Bf Ret:FULL Open:<nil>}", len(testMessage)+4) {
+	if by := (relay.DeliverBy{At: r.now.Add(time.Hour).Local(), Return: true, Trace: true}); m.By != by {
+		t.Errorf("%+v", m.By)
+	}
+	m.Open, m.By = nil, relay.DeliverBy{}
+	if got := fmt.Sprintf("%+v", *m); got != fmt.Sprintf("{ID:m1 Sender:a@local.test Size:%d UTF8:true RequireTLS:true TLSOptional:true EnvID:e+2Bf Ret:FULL By:{At:0001-01-01 00:00:00 +0000 UTC Return:false Trace:false} Priority:-2 Open:<nil>}", len(testMessage)+4) {
 		t.Error(got)
 	}
 	if got := fmt.Sprintf("%+v", to); got != `[{Address:jörg@example.net ORCPT:utf-8;j\x{F6}rg@example.net Notify:SUCCESS,DELAY}]` {

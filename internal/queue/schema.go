@@ -14,6 +14,7 @@ func Migrations() []sqldb.Migration {
 		{Name: "queue/1 local retry", SQL: localRetry},
 		{Name: "queue/2 outbound", SQL: outbound},
 		{Name: "queue/3 tls", SQL: tlsColumns},
+		{Name: "queue/4 by", SQL: byColumns},
 	}
 }
 
@@ -117,6 +118,14 @@ ALTER TABLE queue_message ADD COLUMN tls_optional BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE queue_event ADD COLUMN policy TEXT NOT NULL DEFAULT '';
 `
 
+// by_at: until when it is to be delivered, 0 if nobody said so; by_mode: as in RFC 2852, "R",
+// "N", "RT" or "NT". mt_priority is in priority already.
+const byColumns = `
+ALTER TABLE queue_message ADD COLUMN mt_priority BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE queue_message ADD COLUMN by_at BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE queue_message ADD COLUMN by_mode TEXT NOT NULL DEFAULT '';
+`
+
 // statements are what is run for each message, prepared once.
 type statements struct {
 	message, recipient, event  *sql.Stmt
@@ -130,8 +139,9 @@ func (s *statements) prepare(ctx context.Context, db *sqldb.DB) error {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&s.message, `INSERT INTO queue_message (id, file, sender, account, client, envid, ret, utf8, require_tls, size, priority, created, counted, tls_optional)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`},
+		{&s.message, `INSERT INTO queue_message (id, file, sender, account, client, envid, ret, utf8, require_tls, size, priority, created, counted, tls_optional,
+			mt_priority, by_at, by_mode)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`},
 		{&s.recipient, `INSERT INTO queue_recipient (message, address, orcpt, notify, account, destination, due, attempts, not_before, deadline, delay,
 			held, reason, marked, code, status, reply, host)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0, $14, $15, $16, $17) RETURNING id`},

@@ -192,6 +192,7 @@ func (a *attempt) settleBy(i int, s *session, r *smtpclient.Reply) {
 	}
 	a.settle(i, v)
 	a.outcomes[i].Relayed = v.action == Sent && !s.offers("DSN")
+	a.outcomes[i].Untimed = v.action == Sent && !a.m.By.IsZero() && !s.offers("DELIVERBY")
 }
 
 // admin is the verdict on a reply that asks for a login or TLS of us: the settings of the

@@ -71,6 +71,9 @@ func (a *attempt) prepare(ctx context.Context, s *session) *smtpclient.Transacti
 			return nil
 		}
 	}
+	if t.By, t.Priority = "", a.m.Priority; !a.deliverBy(s, t) {
+		return nil
+	}
 	if most := s.conn.MaxSize(); most > 0 && t.Size > most { // RFC 1870 section 6.1
 		a.settleAll(s.cannot("5.3.4", "The message is too large for %s: it has %s, and no more than %s are accepted there.",
 			s.peer.show(), octets(t.Size), octets(most)))

@@ -57,8 +57,10 @@ type Message struct {
 	RequireTLS bool
 	// TLSOptional: what domains ask for by DANE and MTA-STS does not count (section 5).
 	TLSOptional bool
-	EnvID       string // ENVID of MAIL, as xtext, "" if none (RFC 3461 section 4.4)
-	Ret         string // RET of MAIL: "FULL", "HDRS" or ""
+	EnvID       string    // ENVID of MAIL, as xtext, "" if none (RFC 3461 section 4.4)
+	Ret         string    // RET of MAIL: "FULL", "HDRS" or ""
+	By          DeliverBy // until when it is to be delivered
+	Priority    int       // of its transfer, -9 to 9 (RFC 6710)
 	// Open opens the message from its first octet; lines end in CRLF or in LF alone.
 	Open func() (io.ReadCloser, error)
 }
@@ -124,6 +126,9 @@ type Outcome struct {
 	Peer   Peer
 	// Relayed: sent to a host that does not offer DSN, which will not report success.
 	Relayed bool
+	// Untimed: sent to a host that does not know the time until which it is to be delivered,
+	// which will not report when that is over (RFC 2852 section 4.1.4).
+	Untimed bool
 	// Uncertain: the connection broke after the final dot, before the answer: the other
 	// host may have the message. Action is Deferred then.
 	Uncertain bool

@@ -127,7 +127,7 @@ func TestParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := smtpclient.Transaction{
-		From: "ålice@local.test", Size: 1234, Body8Bit: true, UTF8: true, RequireTLS: true, Ret: "HDRS", EnvID: "id+2B1",
+		From: "ålice@local.test", Size: 1234, Body8Bit: true, UTF8: true, RequireTLS: true, Ret: "HDRS", EnvID: "id+2B1", By: "60;R", Priority: -3,
 		To:   []smtpclient.Recipient{{Address: "bøb@example.net", ORCPT: "utf-8;bøb@example.net", Notify: "SUCCESS,DELAY"}},
 		Open: text("x\n"),
 	}
@@ -140,6 +140,10 @@ func TestParameters(t *testing.T) {
 		{[]string{"SIZE", "8BITMIME", "SMTPUTF8", "DSN", "REQUIRETLS"}, all,
 			"MAIL FROM:<ålice@local.test> SIZE=1234 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=id+2B1",
 			"RCPT TO:<bøb@example.net> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;bøb@example.net", nil},
+		{[]string{"8BITMIME", "SMTPUTF8", "REQUIRETLS", "DELIVERBY 5", "MT-PRIORITY STANAG4406"}, all,
+			"MAIL FROM:<ålice@local.test> BODY=8BITMIME SMTPUTF8 REQUIRETLS BY=60;R MT-PRIORITY=-3", "RCPT TO:<bøb@example.net>", nil},
+		{[]string{"DELIVERBY", "MT-PRIORITY"}, smtpclient.Transaction{To: []smtpclient.Recipient{{Address: "b@x.test"}}, Open: text("x\n")},
+			"MAIL FROM:<>", "RCPT TO:<b@x.test>", nil},
 		{[]string{"size 100", "smtputf8", "8bitmime", "requiretls"}, all,
 			"MAIL FROM:<ålice@local.test> SIZE=1234 BODY=8BITMIME SMTPUTF8 REQUIRETLS", "RCPT TO:<bøb@example.net>", nil},
 		{[]string{"DSN", "8BITMIME"}, smtpclient.Transaction{From: "", To: []smtpclient.Recipient{{Address: "b@x.test"}}, Size: 5, Open: text("x\n")},

@@ -18,6 +18,10 @@ type Transaction struct {
 	// Ret is "FULL", "HDRS" or "", EnvID xtext or "" (RFC 3461 sections 4.3 and 4.4). They,
 	// and those of recipients, are left out where the server does not offer DSN.
 	Ret, EnvID string
+	// By is "seconds;mode" (RFC 2852 section 4), Priority -9 to 9 (RFC 6710). They are left out
+	// where the server does not offer DELIVERBY or MT-PRIORITY, and if they are zero.
+	By       string
+	Priority int
 
 	// Open opens the message. Its lines may end in CRLF or LF.
 	Open func() (io.ReadCloser, error)
@@ -89,7 +93,7 @@ func (c *Conn) check(t *Transaction) error {
 	if !validPath(t.From, t.UTF8) {
 		return &EnvelopeError{Field: "MAIL", Value: t.From}
 	}
-	if !validParam(t.Ret, false) || !validParam(t.EnvID, false) {
+	if !validParam(t.Ret, false) || !validParam(t.EnvID, false) || !validParam(t.By, false) {
 		return &EnvelopeError{Field: "ENVID", Value: t.Ret + t.EnvID}
 	}
 	for _, r := range t.To {
@@ -157,6 +161,12 @@ func (c *Conn) appendMail(b []byte, t *Transaction) []byte {
 	if _, ok := c.ext["DSN"]; ok {
 		b = appendParam(b, " RET=", t.Ret)
 		b = appendParam(b, " ENVID=", t.EnvID)
+	}
+	if _, ok := c.ext["DELIVERBY"]; ok {
+		b = appendParam(b, " BY=", t.By)
+	}
+	if _, ok := c.ext["MT-PRIORITY"]; ok && t.Priority != 0 {
+		b = strconv.AppendInt(append(b, " MT-PRIORITY="...), int64(t.Priority), 10)
 	}
 	return append(b, "\r\n"...)
 }
