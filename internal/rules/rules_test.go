@@ -52,6 +52,7 @@ var foreign = map[string][]string{
 	"golang.org/x/net/publicsuffix":       {"internal/mailauth", "dnsutil"},
 	"github.com/emersion/go-imap/v2":      {"imapd", "internal/e2e", "cmd"},
 	"github.com/emersion/go-smtp":         {"smtpd", "internal/e2e", "cmd"},
+	"github.com/emersion/go-msgauth":      {"internal/mailauth", "internal/signing"},
 	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
 	"github.com/spf13/cobra":              {"cmd"},
