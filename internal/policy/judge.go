@@ -22,7 +22,8 @@ type Policy struct {
 	Hostname string            // our name in Authentication-Results
 	Resolver mailauth.Resolver // must be set
 	Rules    Rules
-	// Own tells whether mail for a domain is received here; nil: none is.
+	// Own tells whether mail for a domain is received here; nil: none is. Hostname is our
+	// own besides: notices come from there.
 	Own     func(ctx context.Context, domain string) (bool, error)
 	Timeout time.Duration // for a whole message once it has come; zero means 30 seconds
 	Log     *slog.Logger  // zero means slog.Default
@@ -171,6 +172,9 @@ func (p *Policy) log() *slog.Logger {
 // isOwn asks whether mail for a domain is received here. Where that cannot be told, it is
 // not: to be wrong costs less this way.
 func (p *Policy) isOwn(ctx context.Context, domain string) bool {
+	if strings.EqualFold(domain, strings.TrimSuffix(p.Hostname, ".")) {
+		return true
+	}
 	if p.Own == nil {
 		return false
 	}

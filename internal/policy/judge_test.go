@@ -60,6 +60,7 @@ func TestJudge(t *testing.T) {
 		{"a CR that others take for a line end", arrival(), sign(t, "example.org", "X-Y: z\rFrom: boss@local.test\r\n"+text("bob@example.org")), nil, Junk,
 			[]string{"dmarc=pass header.from=example.org", "X-Kurir-Reason: junk: the author cannot be told: the header has a CR within a line"}},
 		{"the same, nothing, reject", elsewhere(), "X-Y: z\r\r\n" + text("bob@example.org"), nil, Refuse, []string{"dmarc=fail"}},
+		{"our own name", elsewhere(), text("MAILER-DAEMON@MX.local.test"), nil, Junk, []string{"X-Kurir-Reason: junk: it claims to come from mx.local.test, which is a domain of this server"}},
 		{"no From", elsewhere(), "Subject: x\r\n\r\ntext\r\n", nil, Junk, nil},
 		{"own domain", elsewhere(), text("boss@local.test"), nil, Junk, []string{"a domain of this server"}},
 		{"own domain unknown", elsewhere(), text("boss@down.test"), nil, Accept, nil},
