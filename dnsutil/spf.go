@@ -77,7 +77,9 @@ func parseSPFTerm(word string) (t spfTerm, problem string) {
 	sep := rest[end:min(end+1, len(rest))]
 	t.value = rest[min(end+1, len(rest)):]
 	if sep == "=" {
-		t.qualifier = 0
+		if t.qualifier = 0; !isModifier(rest[:end]) || len(rest) < len(word) {
+			return t, fmt.Sprintf("%s is neither a mechanism nor a modifier", shown(word))
+		}
 		switch {
 		case slices.Contains([]string{"all", "include", "a", "mx", "ptr", "ip4", "ip6", "exists"}, t.name):
 			return t, fmt.Sprintf("%s has to be written with a colon", shown(word))
@@ -246,4 +248,16 @@ func (t spfTerm) String() string {
 		s += "/" + t.bits
 	}
 	return s
+}
+
+// isModifier tells whether a modifier could have the name (RFC 7208 section 4.6.1).
+func isModifier(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || strings.IndexByte("0123456789-_.", c) < 0) {
+			return false
+		}
+	}
+	return name != ""
 }

@@ -87,11 +87,20 @@ func isKeyByte(c byte) bool {
 // value is a value or an address: as it is if nothing in it has another meaning, else
 // quoted.
 func value(s string) string {
+	s = clipped(s)
 	local, domain, address := strings.Cut(s, "@")
-	if isToken(s) || address && isToken(domain) && (local == "" || isToken(local) && len(s) <= maxValue) {
+	if isToken(s) || address && isToken(domain) && (local == "" || isToken(local)) {
 		return s
 	}
 	return quoted(s)
+}
+
+// clipped is s up to maxValue.
+func clipped(s string) string {
+	if len(s) > maxValue {
+		return s[:maxValue-3] + "..."
+	}
+	return s
 }
 
 // isToken tells whether s is a token (RFC 2045 section 5.1).
@@ -101,7 +110,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxValue
+	return s != ""
 }
 
 func isTokenByte(c byte) bool {
@@ -110,10 +119,7 @@ func isTokenByte(c byte) bool {
 
 // quoted is a quoted string. Its octets are UTF-8 without control characters.
 func quoted(s string) string {
-	if len(s) > maxValue {
-		s = s[:maxValue-3] + "..."
-	}
-	s = strings.ToValidUTF8(s, "?")
+	s = strings.ToValidUTF8(clipped(s), "?")
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, r := range s {
