@@ -103,8 +103,9 @@ func (g *greylist) known(ctx context.Context, t triplet, from string, now int64)
 }
 
 // waits returns how long a client that was not known just now has to wait with a
-// recipient; again tells that it has waited. Who comes too late begins anew; where there is
-// no room for more, nobody has to wait.
+// recipient; again tells that it has waited. Who comes too late begins anew, and so does
+// who came before a clock that was wrong was set back; where there is no room for more,
+// nobody has to wait.
 func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, full bool) (wait time.Duration, again bool, err error) {
 	var n int64
 	err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM gate_known WHERE client = $1 AND sender = $2 AND last > $3`,
@@ -117,7 +118,7 @@ func (g *greylist) waits(ctx context.Context, tx *sql.Tx, t triplet, now int64, 
 		t.client, t.sender, t.recipient).Scan(&first)
 	delay := int64(g.delay / time.Second)
 	switch {
-	case err == nil && first > now-int64((patience+g.delay)/time.Second):
+	case err == nil && first > now-int64((patience+g.delay)/time.Second) && first <= now+delay:
 		wait = time.Duration(max(first+delay-now, 0)) * time.Second
 		return wait, wait == 0, nil
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
@@ -186,7 +187,11 @@ func (g *greylist) prune(ctx context.Context) (full bool, err error) {
 	}
 	err = g.db.Tx(ctx, func(tx *sql.Tx) error {
 		waiting, known := now.Add(-patience-g.delay).Unix(), now.Add(-knownFor).Unix()
-		if _, err := tx.ExecContext(ctx, `DELETE FROM gate_waiting WHERE first < $1`, waiting); err != nil {
+		// What comes from a future is from a clock that was wrong, and would never grow old.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM gate_waiting WHERE first < $1 OR first > $2`, waiting, now.Add(g.delay).Unix()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE gate_known SET last = $1 WHERE last > $1`, now.Unix()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM gate_known WHERE last < $1 OR last <

@@ -222,3 +222,39 @@ func TestGreylistBroken(t *testing.T) {
 	}
 	r.g.Wrote(t.Context(), []string{"a@b.example"})
 }
+
+// TestGreylistClock: a clock that is a year ahead for an hour, as one without a battery may
+// be at a start, keeps nobody out for that year when it is right again, and nobody known for
+// ever.
+func TestGreylistClock(t *testing.T) {
+	r := newGreyRig(t)
+	right := r.now
+	r.now = right.Add(365 * 24 * time.Hour)
+	const alice = "alice@here.example"
+	r.comes("192.0.2.1", "x@a.example", alice)
+	r.comes("203.0.113.1", "x@b.example", alice)
+	r.now = r.now.Add(10 * time.Minute)
+	if wait := r.comes("203.0.113.1", "x@b.example", alice); wait != 0 {
+		t.Errorf("%v", wait)
+	}
+	r.now = right
+	if wait := r.comes("192.0.2.1", "x@a.example", alice); wait != 5*time.Minute {
+		t.Errorf("with the clock set back it waits %v", wait)
+	}
+	r.now = r.now.Add(5 * time.Minute)
+	if wait := r.comes("192.0.2.1", "x@a.example", alice); wait != 0 {
+		t.Errorf("when it comes again it waits %v", wait)
+	}
+	r.g.grey.pruned = time.Time{}
+	r.comes("192.0.2.1", "x@c.example", alice)
+	r.now = r.now.Add(37 * 24 * time.Hour)
+	if wait := r.comes("203.0.113.1", "x@b.example", alice); wait == 0 {
+		t.Error("who came in the wrong year is known until then")
+	}
+	r.now = right
+	r.g.grey.pruned = time.Time{}
+	r.comes("192.0.2.1", "x@d.example", alice)
+	if n := r.rows("gate_waiting"); n != 1 {
+		t.Errorf("%d rows wait, of which some are from the future", n)
+	}
+}

@@ -86,7 +86,8 @@ func NewShared(o SharedOptions) *Shared {
 	}
 	s := &Shared{o: o, sightings: map[netip.Addr]Sighting{}, watched: map[netip.Addr]*watch{}}
 	for _, k := range o.Known {
-		if o.Now().Sub(k.Last) < sightingAge && len(s.sightings) < maxWatched {
+		age := o.Now().Sub(k.Last) // less than zero by a clock that was wrong, or a damaged file
+		if k.Address.IsValid() && age > -watchFor && age < sightingAge && len(s.sightings) < maxWatched {
 			s.sightings[k.Address] = k
 		}
 	}

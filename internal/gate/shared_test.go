@@ -85,6 +85,11 @@ func TestSightings(t *testing.T) {
 		if again = testShared(SharedOptions{Known: saved}); again.Is(addr("10.1.1.1")) {
 			t.Error("what is old comes back with a restart")
 		}
+		// A clock that was wrong, or a damaged file, makes nobody everybody's for ever.
+		again = testShared(SharedOptions{Known: []Sighting{{Last: time.Now()}, {Address: addr("10.1.1.2"), Last: time.Now().AddDate(50, 0, 0)}}})
+		if again.Is(addr("10.1.1.2")) || len(again.Sightings()) != 0 {
+			t.Errorf("%v", again.Sightings())
+		}
 	})
 }
 
