@@ -62,9 +62,6 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
 	s.checkDevices(ctx)
-	if err := s.makeKeys(ctx); err != nil {
-		return err
-	}
 	if s.prepare != nil {
 		if err := s.prepare(ctx, s.data); err != nil {
 			return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -62,12 +61,4 @@ func (d *data) signer(c *config.Config) smtpd.Signer {
 		return nil
 	}
 	return d.signing
-}
-
-// makeKeys gives the domains of an earlier version their keys.
-func (s *site) makeKeys(ctx context.Context) error {
-	if err := s.data.signing.MakeMissing(ctx); err != nil {
-		return fmt.Errorf("making DKIM keys: %w", err)
-	}
-	return nil
 }

@@ -76,6 +76,10 @@ func (s *Signer) read(ctx context.Context) (*keyring, error) {
 	}
 	defer rows.Close()
 	r := &keyring{active: map[string][]*Key{}}
+	parsed := map[int64]crypto.Signer{} // which takes long with a thousand domains
+	for _, k := range s.parsed {
+		parsed[k.id] = k.private
+	}
 	for rows.Next() {
 		var k Key
 		var private string
@@ -84,7 +88,9 @@ func (s *Signer) read(ctx context.Context) (*keyring, error) {
 			return nil, fmt.Errorf("signing: %w", err)
 		}
 		k.Created, k.Since = time.Unix(created, 0).UTC(), time.Unix(since, 0).UTC()
-		if k.State != Retired {
+		if k.private = parsed[k.id]; k.State == Retired {
+			k.private = nil
+		} else if k.private == nil {
 			k.private, k.damage = parsePrivate(private)
 			if k.damage != nil {
 				k.damage = fmt.Errorf("signing: the private key of %s cannot be read: %w", k.Name(), k.damage)
@@ -102,6 +108,7 @@ func (s *Signer) read(ctx context.Context) (*keyring, error) {
 		slices.SortStableFunc(keys, func(a, b *Key) int { return -cmp.Compare(a.Algorithm, b.Algorithm) })
 	}
 	s.keys.Store(r)
+	s.parsed = r.all
 	return r, nil
 }
 

@@ -118,10 +118,11 @@ func (s *Signer) poke() {
 
 // step does what is due and says when to come again.
 func (s *Signer) step(ctx context.Context) time.Time {
+	next := s.o.Now().Add(idle)
 	if err := s.MakeMissing(ctx); err != nil && ctx.Err() == nil {
 		s.o.Log.Error("DKIM keys of a domain could not be made", "error", err)
+		next = s.o.Now().Add(lookFirst)
 	}
-	next := s.o.Now().Add(idle)
 	keys, err := s.Keys(ctx, "")
 	if err != nil {
 		if ctx.Err() == nil {
@@ -157,10 +158,15 @@ func (s *Signer) MakeMissing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
 	for _, d := range domains {
-		errs = append(errs, s.Make(ctx, d))
+		if ctx.Err() != nil { // making one takes a while
+			return ctx.Err()
+		}
+		if err := s.Make(ctx, d); err != nil { // which the others would meet as well
+			return err
+		}
 	}
+	var errs []error
 	gone := ""
 	for _, k := range keys {
 		if k.Domain != gone && !slices.Contains(domains, k.Domain) {

@@ -2,7 +2,9 @@ package signing
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -283,5 +285,68 @@ func TestClockSetBack(t *testing.T) {
 	r.step(t.Context())
 	if got := r.states("example.org"); strings.Contains(got, Pending) {
 		t.Error(got)
+	}
+}
+
+// A server with many domains of an earlier version stops while their keys are made, and
+// goes on with the rest at its next start. What fails is tried again within a minute.
+func TestMakeMissingOfMany(t *testing.T) {
+	someKeys()
+	ctx, cancel := context.WithCancel(t.Context())
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = fmt.Sprintf("d%03d.example", i)
+	}
+	made, stopAt := 0, 3
+	r := newRig(t, func(o *Options) {
+		more := o.RSA
+		o.RSA = func() (*rsa.PrivateKey, error) {
+			if made++; made == stopAt {
+				cancel()
+			}
+			return more()
+		}
+		o.Domains = func(context.Context) ([]string, error) { return names, nil }
+	})
+	if err := r.MakeMissing(ctx); !errors.Is(err, context.Canceled) || made != stopAt {
+		t.Errorf("%d keys made after the stop: %v", made-stopAt, err)
+	}
+	if n := len(r.list("")); n != 2*(stopAt-1) {
+		t.Errorf("%d keys", n)
+	}
+	if _, err := r.db.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE INSERT ON dkim_keys BEGIN SELECT RAISE(ABORT, 'disk full'); END`); err != nil {
+		t.Fatal(err)
+	}
+	if wait := r.step(t.Context()).Sub(r.o.Now()); wait > lookFirst || made != stopAt+1 {
+		t.Errorf("with a fault it comes again in %v, after %d keys", wait, made-stopAt)
+	}
+	if _, err := r.db.ExecContext(t.Context(), `DROP TRIGGER full`); err != nil {
+		t.Fatal(err)
+	}
+	if r.step(t.Context()); len(r.list("")) != 2*len(names) {
+		t.Errorf("%d keys", len(r.list("")))
+	}
+}
+
+// A change to one domain's keys reads the private keys of no other anew.
+func TestKeysAreParsedOnce(t *testing.T) {
+	r := newRig(t)
+	was := r.make("a.example")
+	r.make("b.example")
+	is := r.list("a.example")
+	for i := range is {
+		if is[i].private == nil || fmt.Sprintf("%p", is[i].private) != fmt.Sprintf("%p", was[i].private) {
+			t.Errorf("the key %s is parsed again", is[i].Name())
+		}
+	}
+	for _, k := range was {
+		if err := r.set(t.Context(), k, `UPDATE dkim_keys SET state = $2, private = '' WHERE id = $1`, Retired); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range r.list("a.example") {
+		if k.private != nil {
+			t.Error("the private half of a retired key is kept")
+		}
 	}
 }

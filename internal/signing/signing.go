@@ -68,6 +68,7 @@ type Signer struct {
 	wake chan struct{}
 
 	making sync.Mutex // held while keys are made or change their state
+	parsed []*Key     // as they were last read, guarded by making; a row's private half never becomes another
 
 	mu    sync.Mutex
 	looks map[int64]look // by key, of those that Run looks for in the DNS
