@@ -148,20 +148,22 @@ func byLevel(r dnsutil.Report) []dnsutil.Finding {
 
 // printReport prints the findings for people.
 func (e *env) printReport(r dnsutil.Report, now time.Time) {
-	e.printf("What the DNS says of mail for %s, on the server %s:\n\n", r.Domain, r.Host)
+	const indent = "         "
+	e.prose("", "", fmt.Sprintf("What the DNS says of mail for %s, on the server %s:", r.Domain, r.Host))
+	e.printf("\n")
 	for _, f := range byLevel(r) {
-		e.printf("%-8s %s\n", f.Level, plain(f.What))
+		e.prose(fmt.Sprintf("%-8s ", f.Level), indent, f.What)
 		if f.Level == dnsutil.LevelOK {
 			continue
 		}
 		for _, text := range []string{f.Why, f.Mend} {
 			if text != "" {
-				e.printf("         %s\n", plain(text))
+				e.prose(indent, indent, text)
 			}
 		}
 		e.printToPublish(f)
 		if text := rememberedText(f, now); text != "" {
-			e.printf("         %s\n", text)
+			e.prose(indent, indent, text)
 		}
 		e.printf("\n")
 	}

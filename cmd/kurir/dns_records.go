@@ -101,9 +101,9 @@ func (e *env) printRecords(t dnsTarget) {
 		if i+1 < len(records) && records[i+1].Why == r.Why && records[i+1].Elsewhere == r.Elsewhere {
 			continue // one sentence for both
 		}
-		e.printf("    %s%s\n", needWords[r.Need], r.Why)
+		e.prose("    ", "    ", needWords[r.Need]+r.Why)
 		if r.Elsewhere && r.Type != "PTR" {
-			e.printf("    It belongs into the zone of %s.\n", t.Host)
+			e.prose("    ", "    ", "It belongs into the zone of "+t.Host+".")
 		}
 	}
 	if t.PolicyHost != "" {
@@ -120,6 +120,35 @@ func (e *env) printNotes(t dnsTarget, prefix string) {
 		if i == 0 {
 			e.printf("\n")
 		}
-		e.printf("%sNote: %s\n", prefix, strings.Join(strings.Fields(plain(n)), " "))
+		e.prose(prefix+"Note: ", prefix, strings.Join(strings.Fields(n), " "))
 	}
+}
+
+// prose prints text behind first; on a terminal in lines that fit, the further ones behind
+// indent.
+func (e *env) prose(first, indent, text string) {
+	e.printf("%s", wrapped(first, indent, plain(text), e.width()))
+}
+
+// wrapped is text in lines of at most width characters, longer words excepted; in one line
+// if width is 0.
+func wrapped(first, indent, text string, width int) string {
+	if width == 0 {
+		return first + text + "\n"
+	}
+	var b strings.Builder
+	line, empty := first, true
+	for word := range strings.FieldsSeq(text) {
+		switch {
+		case empty:
+			line += word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+			line += " " + word
+		default:
+			b.WriteString(line + "\n")
+			line = indent + word
+		}
+		empty = false
+	}
+	return b.String() + line + "\n"
 }

@@ -152,3 +152,25 @@ func TestPublic(t *testing.T) {
 		}
 	}
 }
+
+func TestWrapped(t *testing.T) {
+	const text = "Mail for example.org comes to this server."
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{0, "note     " + text + "\n"},
+		{80, "note     " + text + "\n"},
+		{9 + len(text), "note     " + text + "\n"},
+		{8 + len(text), "note     Mail for example.org comes to this\n  server.\n"},
+		{20, "note     Mail for\n  example.org comes\n  to this server.\n"},
+		{3, "note     Mail\n  for\n  example.org\n  comes\n  to\n  this\n  server.\n"},
+	} {
+		if got := wrapped("note     ", "  ", text, c.width); got != c.want {
+			t.Errorf("width %d: %q, want %q", c.width, got, c.want)
+		}
+	}
+	if got := wrapped("ok  ", "", "münchen.example é", 19); got != "ok  münchen.example\né\n" {
+		t.Errorf("characters are counted, not octets: %q", got)
+	}
+}
