@@ -12,6 +12,7 @@ import (
 	"kurir/dnsutil"
 	"kurir/internal/admin"
 	"kurir/internal/config"
+	"kurir/internal/detour"
 	"kurir/internal/directory"
 	"kurir/internal/forward"
 	"kurir/internal/fsx"
@@ -68,6 +69,7 @@ func migrations() [][]sqldb.Migration {
 		gate.Migrations(),
 		forward.Migrations,
 		suppression.Migrations(),
+		detour.Migrations(),
 	}
 }
 
@@ -131,6 +133,9 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	d.relay = o.relay(d.dns)
 	d.relay.Resign = d.resign(o)
 	if err := d.openTLS(o); err != nil {
+		return err
+	}
+	if d.relay.Detours, err = detour.Open(ctx, detour.Options{DB: d.db, Log: o.log}); err != nil {
 		return err
 	}
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })

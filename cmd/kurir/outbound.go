@@ -42,6 +42,9 @@ func (o dataOptions) relay(dns *dnsutil.Resolver) *relay.Relay {
 	if c.Smarthost.Address != "" {
 		r.Routes = append(r.Routes, relayRoute(config.Route{Smarthost: c.Smarthost}))
 	}
+	if c.Fallback.Address != "" {
+		r.Fallback = relayRoute(config.Route{Smarthost: c.Fallback})
+	}
 	return r
 }
 

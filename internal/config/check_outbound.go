@@ -58,6 +58,10 @@ func (l *loader) checkRelay() {
 		r.Smarthost.Address = ""
 	}
 	l.checkSmarthost(keysOfRelay, &r.Smarthost)
+	if strings.EqualFold(r.Fallback.Address, "mx") {
+		l.wrong("relay.fallback", "\"mx\" is what is tried before: name a smarthost")
+	}
+	l.checkSmarthost(keysOfFallback, &r.Fallback)
 	if !r.IPv4 && !r.IPv6 {
 		key := "relay.ipv4"
 		if l.given("relay.ipv6") {
@@ -83,6 +87,8 @@ func (l *loader) checkRelay() {
 type smarthostKeys struct{ address, tls, username, password, file string }
 
 var keysOfRelay = smarthostKeys{"relay.smarthost", "relay.smarthost_tls", "relay.smarthost_username", "relay.smarthost_password", "relay.smarthost_password_file"}
+
+var keysOfFallback = smarthostKeys{"relay.fallback", "relay.fallback_tls", "relay.fallback_username", "relay.fallback_password", "relay.fallback_password_file"}
 
 func keysOfRoute(name string) smarthostKeys {
 	return smarthostKeys{name + ".smarthost", name + ".tls", name + ".username", name + ".password", name + ".password_file"}
@@ -292,6 +298,11 @@ func (c *Config) outboundWarnings(add func(format string, args ...any)) {
 	}
 	login("relay.smarthost_tls", c.Relay.Smarthost)
 	port("relay.smarthost_tls", c.Relay.Smarthost)
+	login("relay.fallback_tls", c.Relay.Fallback)
+	port("relay.fallback_tls", c.Relay.Fallback)
+	if c.Relay.Fallback.Address != "" && c.Relay.Smarthost.Address != "" && !slices.ContainsFunc(c.Routes, func(r Route) bool { return r.Smarthost.Address == "mx" }) {
+		add("relay.fallback is never used: relay.smarthost takes all mail")
+	}
 	for i, r := range c.Routes {
 		login(fmt.Sprintf("route[%d].tls", i+1), r.Smarthost)
 		port(fmt.Sprintf("route[%d].tls", i+1), r.Smarthost)

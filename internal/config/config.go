@@ -137,7 +137,7 @@ func Default() *Config {
 		DNS:     DNS{Servers: []string{}, Trusted: "auto"},
 		DKIM:    DKIM{Sign: true},
 		Relay: Relay{
-			Smarthost: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
+			Smarthost: Smarthost{TLS: TLSStartTLS}, Fallback: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
 			Connections: 200, ConnectionsPerDestination: 20, QueueMessages: 100_000,
 			RetryFirst: 5 * time.Minute, RetryMost: 4 * time.Hour, GiveUp: 5 * day,
 			DelayNotice: 4 * time.Hour, History: 14 * day, SuppressFor: 30 * day,

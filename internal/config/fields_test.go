@@ -38,7 +38,7 @@ func other(f field) (inTOML, inEnv string) {
 	}
 	for key, value := range map[string]string{
 		"hostname": "mx.example.org", "log.level": "error", "log.format": "json", "admin": "alice@example.com",
-		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none",
+		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none", "relay.fallback": "smtp.example.net:2525", "relay.fallback_tls": "none",
 		"trust.dmarc": "mark", "dns.trusted": "yes", "lmtp.socket_mode": "0666", "trust.own_domains": "off", "relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
 	} {
 		if f.key == key {
@@ -67,6 +67,10 @@ func TestEachKey(t *testing.T) {
 			rest = "\nrelay.smarthost = 'h'\nrelay.smarthost_password = 'p'"
 		case "relay.smarthost_password", "relay.smarthost_password_file":
 			rest = "\nrelay.smarthost = 'h'\nrelay.smarthost_username = 'u'"
+		case "relay.fallback_username":
+			rest = "\nrelay.fallback = 'h'\nrelay.fallback_password = 'p'"
+		case "relay.fallback_password", "relay.fallback_password_file":
+			rest = "\nrelay.fallback = 'h'\nrelay.fallback_username = 'u'"
 		}
 		file := good(t, base+f.key+" = "+inTOML+rest)
 		env := good(t, base+strings.TrimPrefix(rest, "\n"), f.env()+"="+inEnv)
@@ -79,7 +83,7 @@ func TestEachKey(t *testing.T) {
 			derived := f.key == "data" && set[i].key == "control" || // lies in data, unless it is set
 				f.key == "limits.connections" && strings.HasPrefix(set[i].key, "limits.connections_per_") ||
 				f.key == "relay.connections" && set[i].key == "relay.connections_per_destination" ||
-				rest != "" && (strings.HasPrefix(set[i].key, "tls.") || strings.HasPrefix(set[i].key, "relay.smarthost"))
+				rest != "" && (strings.HasPrefix(set[i].key, "tls.") || strings.HasPrefix(set[i].key, "relay.smarthost") || strings.HasPrefix(set[i].key, "relay.fallback"))
 			if same == (set[i].key == f.key) && !derived {
 				t.Errorf("%s changed %s: %v", f.key, set[i].key, !same)
 			}

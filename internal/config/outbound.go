@@ -22,6 +22,7 @@ type DNS struct {
 // Relay is how mail for other domains leaves.
 type Relay struct {
 	Smarthost  Smarthost  // Address empty: each domain's own mail servers (MX)
+	Fallback   Smarthost  // where these refuse us for our reputation; Address empty: none
 	IPv4, IPv6 bool       // which of the two are used; one at least
 	SourceIPv4 netip.Addr // connections are made from it; zero means the system chooses
 	SourceIPv6 netip.Addr // the same
@@ -127,6 +128,7 @@ func (c *Config) ReadPasswords() error {
 		}
 	}
 	read("relay.smarthost_password_file", &c.Relay.Smarthost)
+	read("relay.fallback_password_file", &c.Relay.Fallback)
 	for i := range c.Routes {
 		read(fmt.Sprintf("route[%d].password_file", i+1), &c.Routes[i].Smarthost)
 	}

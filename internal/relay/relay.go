@@ -42,8 +42,12 @@ type Relay struct {
 	// Destinations say how TLS is used with the mail servers of domains; the first that fits
 	// decides.
 	Destinations []Destination
-	STS          STS    // nil: MTA-STS does not count
-	Memory       Memory // nil: nothing is remembered
+	// Fallback is the way for mail by MX where the domain's servers refuse this one for its
+	// reputation; no Smarthost: there is none. Detours remembers them, and is needed for it.
+	Fallback Route
+	Detours  Detours
+	STS      STS    // nil: MTA-STS does not count
+	Memory   Memory // nil: nothing is remembered
 
 	Self     dnsutil.Self     // who we are: mail for others that leads to us is a loop
 	Families dnsutil.Families // which addresses are of no use here
@@ -85,10 +89,7 @@ func (r *Relay) Send(ctx context.Context, destination string, m *Message, to []R
 	began := r.now()
 	res := &Result{Outcomes: make([]Outcome, len(to)), Whole: len(to) > 0}
 	for _, part := range r.parts(m.Sender, to) {
-		a := &attempt{r: r, way: part.way, m: m, to: part.to, before: before,
-			outcomes: make([]Outcome, len(part.to)), done: make([]bool, len(part.to)),
-			log: r.log().With("id", m.ID, "destination", part.way.name)}
-		a.run(ctx)
+		a := r.handOver(ctx, part.way, m, part.to, before)
 		for i, o := range a.outcomes {
 			res.Outcomes[part.index[i]] = o
 		}
@@ -98,6 +99,14 @@ func (r *Relay) Send(ctx context.Context, destination string, m *Message, to []R
 	res.Took = r.now().Sub(began)
 	r.log().Debug("relay: attempt made", "id", m.ID, "destination", destination, "whole", res.Whole, "took", res.Took)
 	return res
+}
+
+// attempt goes one way, to its end.
+func (r *Relay) attempt(ctx context.Context, w way, m *Message, to []Recipient, before BeforeDot) *attempt {
+	a := &attempt{r: r, way: w, m: m, to: to, before: before, outcomes: make([]Outcome, len(to)), done: make([]bool, len(to)),
+		log: r.log().With("id", m.ID, "destination", w.name)}
+	a.run(ctx)
+	return a
 }
 
 // Close says goodbye on the connections that wait for a message, and returns when all are
