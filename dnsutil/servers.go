@@ -1,6 +1,8 @@
 package dnsutil
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -211,4 +213,36 @@ func (h *health) good(s server) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.silent, s)
+}
+
+// Probe tells why no answers are to be had: none of the servers has answered the last three
+// questions or more, and none answers another one, which is for the root's name servers. It
+// asks only then, so that it costs nothing while all is well; nil: all is, or nobody has
+// asked anything.
+func (r *Resolver) Probe(ctx context.Context) error {
+	servers := r.upstream().servers
+	for _, s := range servers {
+		if !r.health.down(s) {
+			return nil
+		}
+	}
+	if len(servers) == 0 {
+		return nil // each question says so
+	}
+	res := r.fetch(ctx, question{".", dns.TypeNS})
+	if !errors.Is(res.kind, ErrTemporary) || errors.Is(ctx.Err(), context.Canceled) {
+		return nil
+	}
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.String())
+	}
+	return fmt.Errorf("no DNS server answers: %s", strings.Join(names, ", "))
+}
+
+// down tells whether a server has been silent for long.
+func (h *health) down(s server) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.silent[s].times >= downAfter
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"kurir/dnsutil/dnstest"
 )
 
 func TestParseServer(t *testing.T) {
@@ -136,4 +138,51 @@ func TestResolvConfChanges(t *testing.T) {
 	conf.write("nameserver 192.0.2.3")
 	clock.pass(-time.Hour) // a clock that is set back
 	look("192.0.2.3:53")
+}
+
+// Probe asks when none of the servers has answered for a while, and says so until one does.
+func TestProbe(t *testing.T) {
+	one, other := dnstest.Start(t, "a.test. A 192.0.2.1\n"), dnstest.Start(t, "a.test. A 192.0.2.1\n")
+	r := &Resolver{Servers: []string{one.Addr(), other.Addr()}, Timeout: 30 * time.Millisecond, Tries: 1, MaxCache: -1}
+	ask := func(names ...string) {
+		for _, name := range names {
+			r.LookupTXT(t.Context(), name)
+		}
+	}
+	probe := func(what string, servers ...string) {
+		t.Helper()
+		err := r.Probe(t.Context())
+		if (err != nil) != (len(servers) > 0) {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, s := range servers {
+			if err != nil && !strings.Contains(err.Error(), s) {
+				t.Errorf("%s: %v lacks %s", what, err, s)
+			}
+		}
+	}
+	probe("nobody has asked")
+	one.Silent()
+	ask("a.test", "b.test", "c.test", "d.test")
+	probe("one answers")
+	if n := other.Count(".", dns.TypeNS); n != 0 {
+		t.Errorf("%d questions while all is well", n)
+	}
+	other.Silent("e.test", "f.test", "g.test", "h.test")
+	ask("e.test", "f.test", "g.test", "h.test")
+	probe("some domains' own servers are silent")
+	if n := other.Count(".", dns.TypeNS); n != 1 {
+		t.Errorf("%d questions", n)
+	}
+	other.Silent()
+	ask("a.test", "b.test", "c.test", "d.test")
+	probe("none answers", one.Addr(), other.Addr())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Probe(ctx); err != nil {
+		t.Errorf("given up: %v", err)
+	}
+	probe("none answers still", one.Addr(), other.Addr())
+	r.Servers = []string{"nonsense"}
+	probe("no server")
 }

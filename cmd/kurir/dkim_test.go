@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,23 +84,7 @@ func TestDKIMCommands(t *testing.T) {
 // TestDKIMOfEarlierVersion: domains that have no keys get them at the start.
 func TestDKIMOfEarlierVersion(t *testing.T) {
 	s, _ := dkimSite(t)
-	cfg := newConsole(t)
-	cfg.config = s.config
-	settings, err := cfg.settings()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := dataOptions{cfg: settings, files: cfg.files, log: slog.New(slog.DiscardHandler)}
-	d, err := openData(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.signing.Forget(t.Context(), "example.test"); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Close(); err != nil {
-		t.Fatal(err)
-	}
+	s.offline(func(d *data) error { return d.signing.Forget(t.Context(), "example.test") })
 	before := s.keys()
 	if len(before) != 2 {
 		t.Fatalf("%+v", before)
@@ -111,6 +97,46 @@ func TestDKIMOfEarlierVersion(t *testing.T) {
 	if len(all) != 4 || all[2].Value != before[0].Value {
 		t.Errorf("%+v", all)
 	}
+	srv.stop()
+}
+
+// offline works on the data of a server that is stopped.
+func (s *testSite) offline(change func(*data) error) {
+	s.t.Helper()
+	con := newConsole(s.t)
+	con.config = s.config
+	settings, err := con.settings()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	d, err := openData(s.t.Context(), dataOptions{cfg: settings, files: con.files, log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := errors.Join(change(d), d.Close()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestDKIMDamaged: a key that cannot be read keeps its domain's mail back, which health says,
+// with what mends it.
+func TestDKIMDamaged(t *testing.T) {
+	s, _ := dkimSite(t)
+	s.offline(func(d *data) error {
+		_, err := d.db.ExecContext(t.Context(), `UPDATE dkim_keys SET private = 'AAAA' WHERE domain = 'example.test'`)
+		return err
+	})
+	srv := start(t, newConsole(t), "serve", "-c", s.config)
+	health := func(want int) (out string) {
+		for code := -1; code != want; time.Sleep(5 * time.Millisecond) {
+			code, out, _ = s.do("", "health")
+		}
+		return out
+	}
+	contains(t, health(exitFailed), "dkim: ", "cannot be read", "kurir dkim rotate example.test --now")
+	s.must("", "dkim", "rotate", "example.test", "--now")
+	srv.hangups <- syscall.SIGHUP
+	health(exitOK)
 	srv.stop()
 }
 

@@ -177,6 +177,7 @@ func (s *site) watch(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		s.probe()
+		s.probeOthers(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -197,6 +198,23 @@ func (s *site) probe() {
 		err = fmt.Errorf("only %s are free on the disk of %s", showSize(int64(free)), s.cfg.Data)
 	}
 	s.metrics.Health.Set("disk", err)
+}
+
+// probeTime bounds how long the DNS is asked whether it answers.
+const probeTime = 10 * time.Second
+
+// probeOthers looks at what mail waits for while nothing is wrong with the disk: the DNS,
+// without which neither strangers' mail is judged nor ours finds its way, and the DKIM keys.
+func (s *site) probeOthers(ctx context.Context) {
+	if s.local {
+		return
+	}
+	if s.cfg.DKIM.Sign {
+		s.metrics.Health.Set("dkim", s.data.signing.Damaged(ctx))
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	s.metrics.Health.Set("dns", s.data.dns.Probe(ctx))
 }
 
 // reload has the certificate's files looked at now. They are followed without it too.

@@ -93,7 +93,7 @@ func (s *Signer) read(ctx context.Context) (*keyring, error) {
 		} else if k.private == nil {
 			k.private, k.damage = parsePrivate(private)
 			if k.damage != nil {
-				k.damage = fmt.Errorf("signing: the private key of %s cannot be read: %w", k.Name(), k.damage)
+				k.damage = fmt.Errorf("signing: the private key of %s cannot be read, new ones are made by \"kurir dkim rotate %s --now\": %w", k.Name(), k.Domain, k.damage)
 			}
 		}
 		r.all = append(r.all, &k)
@@ -185,6 +185,20 @@ func (s *Signer) Keys(ctx context.Context, domain string) ([]Key, error) {
 		}
 	}
 	return all, nil
+}
+
+// Damaged tells of keys that are to sign and cannot be read: no mail of their domains goes out.
+func (s *Signer) Damaged(ctx context.Context) error {
+	r, err := s.ring(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range r.all {
+		if k.State == Active && k.private == nil {
+			return k.damage
+		}
+	}
+	return nil
 }
 
 // add makes a key of each algorithm and writes them. The caller holds making.

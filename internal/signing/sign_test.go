@@ -181,6 +181,12 @@ func TestFaults(t *testing.T) {
 	if h, err := damaged.Sign(t.Context(), "example.org", strings.NewReader(letter)); h != nil || err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Error(h, err)
 	}
+	if err := damaged.Damaged(t.Context()); err == nil || !strings.Contains(err.Error(), "kurir dkim rotate example.org --now") {
+		t.Error(err)
+	}
+	if err := r.Damaged(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if _, _, err := damaged.SealKey(t.Context(), "example.org"); err != nil {
 		t.Error("the other key of the domain is as it was:", err)
 	}
