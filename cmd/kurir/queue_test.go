@@ -148,7 +148,7 @@ func TestQueueShow(t *testing.T) {
 	f := &fakeServer{details: map[string]admin.QueueDetail{
 		"gone": {ID: "gone", Sender: "alice@example.test", Events: []admin.QueueEvent{{At: at, Kind: "sent", Recipient: "bob@example.net"}}},
 		"here": {
-			ID: "here", RequireTLS: true, Account: "alice@example.test", Client: "submission from [192.0.2.1]", Size: 5 << 20, Created: at,
+			ID: "here", RequireTLS: true, Priority: 3, DeliverBy: at, DeliverByReturn: true, Account: "alice@example.test", Client: "submission from [192.0.2.1]", Size: 5 << 20, Created: at,
 			Recipients: []admin.QueueEntry{{Recipient: "bob@example.net", State: "waiting", Due: due, Deadline: at, Attempts: 1, Status: "4.2.2", Reply: "full\nup"}},
 			Events: []admin.QueueEvent{
 				{At: at, Kind: "accepted", Reply: "from alice"},
@@ -161,6 +161,7 @@ func TestQueueShow(t *testing.T) {
 	s.fake(f)
 	out := s.must("", "queue", "show", "here")
 	contains(t, out, "Message here\n", "  from      <>\n", "account   alice@example.test\n", "client    submission from [192.0.2.1]\n", "size      5 MiB\n", "tls       required all the way (REQUIRETLS)\n",
+		"priority  +3\n", "until     2026-03-04 05:06:07, then it is returned\n",
 		"accepted  2026-03-04 05:06:07", "Waiting:\n", "bob@example.net: next try "+timeText(due)+" (in 10m), last try 2026-03-04 05:06:07, 1 try so far\n    4.2.2 full up\n",
 		"History:\n  2026-03-04 05:06:07  accepted\n    from alice\n  2026-03-04 05:06:07  deferred  bob@example.net\n    mx.example.net 192.0.2.25:25, TLS 1.3, verified as mx.example.net\n    TLS policy: mta-sts enforce\n    452 4.2.2 full up\n",
 		"    mx2.example.net 192.0.2.26:25, without TLS\n    421 no?\n", "    mx3.example.net 192.0.2.27:25\n    4.4.1 it refuses")
