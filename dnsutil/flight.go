@@ -7,8 +7,10 @@ import (
 	"github.com/miekg/dns"
 )
 
-// maxInFlight is how many questions are on their way at once; others wait their turn.
-const maxInFlight = 256
+// maxInFlight is how many questions are on their way at once; others wait their turn. One
+// who brings mail with ten signatures each over fifty connections, of names whose servers
+// never answer, has 700 on their way: there has to be room for everybody else's.
+const maxInFlight = 1024
 
 // flight is a question on its way, and all who wait for it.
 type flight struct {

@@ -3,6 +3,7 @@ package dnsutil
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -111,7 +112,7 @@ func TestFlightBound(t *testing.T) {
 		start := time.Now()
 		for i := range 2*maxInFlight + 1 {
 			all.Go(func() {
-				if _, err := r.Lookup(t.Context(), "d"+string(rune('a'+i%26))+string(rune('a'+i/26))+".test", dns.TypeMX); err != nil {
+				if _, err := r.Lookup(t.Context(), fmt.Sprintf("d%d.test", i), dns.TypeMX); err != nil {
 					t.Error(err)
 				}
 			})
@@ -120,6 +121,29 @@ func TestFlightBound(t *testing.T) {
 		if took := time.Since(start); took != 3*time.Second {
 			t.Errorf("took %v, want three rounds of 1s", took)
 		}
+	})
+}
+
+// Names that never answer, as many as one client can have asked for at once, hold up nobody
+// else's questions.
+func TestFlightsOfOneClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Resolver{Servers: []string{"192.0.2.53"}, Dial: fake(func(_, _ string, q *dns.Msg) [][]byte {
+			if q.Question[0].Name != "one.test." {
+				return nil
+			}
+			return [][]byte{packed(t, reply(q, 0, "one.test. MX 10 mx.test."))}
+		}).Dial}
+		var all sync.WaitGroup
+		for i := range 50 * 14 {
+			all.Go(func() { r.Lookup(t.Context(), fmt.Sprintf("d%d.test", i), dns.TypeTXT) })
+		}
+		time.Sleep(time.Second)
+		start := time.Now()
+		if _, err := r.Lookup(t.Context(), "one.test", dns.TypeMX); err != nil || time.Since(start) > 0 {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		all.Wait()
 	})
 }
 
