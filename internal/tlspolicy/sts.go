@@ -75,10 +75,25 @@ func (p *Policies) kept(ctx context.Context, domain string) (*policy, error) {
 func (p *Policies) hold(domain string, k *policy) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.sts) >= maxCached {
+	if old := p.sts[domain]; old != nil {
+		p.held -= old.size()
+		delete(p.sts, domain)
+	}
+	if len(p.sts) >= maxCached || p.held+k.size() > maxHeld {
 		clear(p.sts)
+		p.held = 0
 	}
 	p.sts[domain] = k
+	p.held += k.size()
+}
+
+// size is about what the policy takes in memory, in octets.
+func (k *policy) size() int {
+	n := 200
+	for _, mx := range k.MX {
+		n += 32 + len(mx)
+	}
+	return n
 }
 
 // note writes down that a policy is in use.

@@ -48,6 +48,8 @@ CREATE INDEX tlspolicy_seen_last ON tlspolicy_seen (last);
 // Bounds, and how often things are done.
 const (
 	maxCached    = 10_000          // domains, and hosts, that are held in memory
+	maxHeld      = 32 << 20        // octets of policies in memory, about
+	maxKept      = 10_000          // policies that are remembered, those used last
 	maxSeen      = 100_000         // hosts that are remembered
 	fetchPause   = 5 * time.Minute // between two fetches for a domain (RFC 8461 section 3.3)
 	refreshAfter = 24 * time.Hour  // a policy in use is fetched anew
@@ -83,6 +85,7 @@ type Policies struct {
 
 	mu       sync.Mutex // guards what follows
 	sts      map[string]*policy
+	held     int                      // octets of sts
 	fetching map[string]chan struct{} // closed when the fetch is over
 	seen     map[string]*host
 }
@@ -140,6 +143,7 @@ func (p *Policies) forget(ctx context.Context) error {
 		args []any
 	}{
 		{`DELETE FROM tlspolicy_sts WHERE expires < $1`, []any{now}},
+		{`DELETE FROM tlspolicy_sts WHERE used < (SELECT used FROM tlspolicy_sts ORDER BY used DESC LIMIT 1 OFFSET $1)`, []any{maxKept}},
 		{`DELETE FROM tlspolicy_seen WHERE last < $1`, []any{now - forgetAfter.Milliseconds()}},
 		{`DELETE FROM tlspolicy_seen WHERE last < (SELECT last FROM tlspolicy_seen ORDER BY last DESC LIMIT 1 OFFSET $1)`, []any{maxSeen}},
 	} {

@@ -181,6 +181,43 @@ func TestFetchesAreBounded(t *testing.T) {
 	r.want("max_age 0", "", 4)
 }
 
+// Whoever has mail sent to many domains of his, with policies as long as may be, fills
+// neither the memory nor the disk.
+func TestPoliciesAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.serve("1", "enforce", strings.Repeat("mx.example.net\nmx: ", 3000)+"mx.example.net", 300*24*time.Hour)
+	for i := range 600 {
+		domain := fmt.Sprintf("%d.example.net", i)
+		r.ids[domain] = "1"
+		if p, ok := r.Policy(t.Context(), domain); !ok || len(p.MX) != 3001 {
+			t.Fatalf("%s: %v", domain, ok)
+		}
+		size := 0
+		for _, k := range r.sts {
+			size += k.size()
+		}
+		if size != r.held || size > maxHeld {
+			t.Fatalf("%d octets are held, and counted as %d", size, r.held)
+		}
+	}
+	r.pass(time.Minute)
+	const fill = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+		INSERT INTO tlspolicy_sts SELECT 'x' || i, '1', '', $2, $3, $2, $2 FROM n`
+	if _, err := r.db.ExecContext(t.Context(), fill, maxKept+1, r.Policies.now(), r.Policies.now()+1e9); err != nil {
+		t.Fatal(err)
+	}
+	r.Refresh(t.Context())
+	for query, want := range map[string]int{
+		`SELECT COUNT(*) FROM tlspolicy_sts WHERE domain LIKE '%.example.net'`: 0, // used before all others
+		`SELECT COUNT(*) FROM tlspolicy_sts`:                                   maxKept + 1,
+	} {
+		var n int
+		if err := r.db.QueryRowContext(t.Context(), query).Scan(&n); err != nil || n != want {
+			t.Errorf("%s: %d, %v", query, n, err)
+		}
+	}
+}
+
 // Those who want the same policy at the same time share a fetch; who cannot wait goes on
 // without, and Close ends it.
 func TestFetchIsShared(t *testing.T) {
