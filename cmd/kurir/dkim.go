@@ -56,7 +56,7 @@ of a zone file: kurir dns records DOMAIN.`,
 			if err != nil {
 				return err
 			}
-			err = list(e, *asJSON, keys, dkimHead, "There are no keys yet; they are made with a domain: kurir domain add example.org", dkimRow)
+			err = list(e, *asJSON, keys, dkimHead, "There are no keys yet. Each domain gets its own with: kurir domain add; those of an earlier version, when the server starts", dkimRow)
 			if err == nil && !*asJSON && domain != "" {
 				e.printDKIMRecords(keys)
 			}
