@@ -63,7 +63,9 @@ func TestCheckSPFFaults(t *testing.T) {
 	}
 	run(t, []fault{
 		{what: "none", old: spf, want: []string{"error spf: example.org has no SPF record."}, records: []string{"v=spf1 mx -all"}},
-		{what: "another text alone", old: spf, new: with("v=spf10 a"), want: []string{"error spf: example.org has no SPF record."}},
+		{what: "another text alone", old: spf, new: with("v=spf10 a"), want: []string{"error spf: example.org has a text that is no SPF record"}},
+		{what: "a space in front", old: spf, new: with(" v=spf1 mx -all"), want: []string{`error spf: example.org has a text that is no SPF record, as it does not begin with v=spf1 and a space: " v=spf1 mx -all".`}, records: []string{"v=spf1 mx -all"}},
+		{what: "a semicolon", old: spf, new: with("v=spf1; mx; -all"), want: []string{`error spf: example.org has a text that is no SPF record`}, records: []string{"v=spf1 mx -all"}},
 		{what: "several", new: with("v=spf1 include:_spf.example.net ~all"), want: []string{"error spf: example.org has 2 SPF records."}},
 		{what: "everybody", old: spf, new: with("v=spf1 mx +all"), want: []string{"error spf: SPF lets everybody send in the name of example.org: +all in the record of example.org."}},
 		{what: "everybody by network", old: spf, new: with("v=spf1 mx ip4:0.0.0.0/0 -all"), want: []string{"error spf: SPF lets everybody send in the name of example.org: ip4:0.0.0.0/0 in the record"}},
@@ -160,6 +162,7 @@ func TestCheckDMARCFaults(t *testing.T) {
 	run(t, []fault{
 		{what: "none", old: name, want: []string{"error dmarc: example.org has no DMARC record."}, records: []string{"v=DMARC1; p=quarantine"}},
 		{what: "another text", old: name, new: with("hello"), want: []string{`error dmarc: _dmarc.example.org has a text that is no DMARC record: "hello".`}},
+		{what: "a space in front", old: name, new: with(" v=DMARC1; p=reject" + rua), want: []string{`error dmarc: _dmarc.example.org has a text that is no DMARC record: " v=DMARC1; p=reject`}},
 		{what: "several", new: with("v=DMARC1; p=reject"), want: []string{"error dmarc: _dmarc.example.org has 2 DMARC records."}},
 		{what: "p=none", old: name, new: with("v=DMARC1; p=none" + rua), want: []string{"note dmarc: The DMARC policy is p=none"}, records: []string{"v=DMARC1; p=quarantine" + rua}},
 		{what: "p=none, and no reports", old: name, new: with("v=DMARC1; sp=none; p=none"), want: []string{"note dmarc: The DMARC policy is p=none", "note dmarc: Nobody gets reports"},

@@ -13,7 +13,19 @@ import (
 // noted.
 func (f *finder) spfTexts(domain string) (texts []string, ok bool) {
 	answer, ok := f.look(domain, dns.TypeTXT)
-	return versioned(textsOf(answer.Records), "v=spf1"), ok
+	odd := func(text string) bool { return len(text) > len("v=spf1") && text[len("v=spf1")] != ' ' }
+	return slices.DeleteFunc(versioned(textsOf(answer.Records), "v=spf1"), odd), ok
+}
+
+// meantSPF is a text of a domain that was meant for a record of SPF; "" if there is none.
+func (f *finder) meantSPF(domain string) string {
+	answer, _ := f.look(domain, dns.TypeTXT)
+	for _, text := range textsOf(answer.Records) {
+		if strings.Contains(strings.ToLower(text), "v=spf1") {
+			return text
+		}
+	}
+	return ""
 }
 
 // checkSPF looks who may send mail in the domain's name (RFC 7208).
@@ -31,8 +43,12 @@ func (f *finder) checkSPFOf(domain string, texts []string) {
 	want := f.want("spf", domain)
 	switch len(texts) {
 	case 0:
+		what := domain + " has no SPF record."
+		if meant := f.meantSPF(domain); meant != "" {
+			what = fmt.Sprintf("%s has a text that is no SPF record, as it does not begin with v=spf1 and a space: %s.", domain, shown(meant))
+		}
 		f.bad(LevelError, trouble{
-			name: domain, what: domain + " has no SPF record.",
+			name: domain, what: what,
 			why: "Everybody can send in the domain's name; Gmail and others ask for one.", records: want,
 		})
 		return

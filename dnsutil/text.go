@@ -57,11 +57,12 @@ func valueOf(tags []tag, name string) string {
 }
 
 // versioned are the texts that begin as records of a kind do, and others of the same name
-// do not.
+// do not. A space in front makes another text of it (RFC 7208 section 4.5, RFC 9989 section
+// 4.8).
 func versioned(texts []string, version string) []string {
 	var all []string
 	for _, t := range texts {
-		rest, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(t)), strings.ToLower(version))
+		rest, ok := strings.CutPrefix(strings.ToLower(t), strings.ToLower(version))
 		if ok && (rest == "" || strings.ContainsAny(rest[:1], "; \t")) {
 			all = append(all, t)
 		}
