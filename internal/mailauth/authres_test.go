@@ -59,6 +59,8 @@ func TestParseResults(t *testing.T) {
 		{"\"quoted id\"; none", Results{ID: "quoted id"}, true},
 		{"(comment (nested \\) one)) example.org;", Results{ID: "example.org"}, true},
 		{"example.org", Results{ID: "example.org"}, true},
+		{"mx.example.com 1; dmarc=pass (p=reject) action=none header.from=example.net; arc=none",
+			Results{"mx.example.com", []Method{{Name: "dmarc", Result: Pass, Properties: []Property{{"header", "from", "example.net"}}}, {Name: "arc", Result: None}}}, true},
 		// Wrong ones; whose they claim to be is told all the same.
 		{"", Results{}, false},
 		{"; none", Results{}, false},

@@ -110,12 +110,17 @@ func (p *resultsParser) method() (m Method, none bool) {
 	return m, false
 }
 
-// property reads reason=… or ptype.property=….
+// property reads reason=… or ptype.property=…. A word without a ptype, such as the
+// action=none of Microsoft's servers, is passed over.
 func (p *resultsParser) property(m *Method) {
 	kind := strings.ToLower(p.word(isKeyByte))
 	p.skip()
 	if kind == "reason" && p.take('=') {
 		m.Reason = p.word(isValueByte)
+		return
+	}
+	if kind != "" && p.take('=') {
+		p.word(isValueByte)
 		return
 	}
 	if kind == "" || !p.take('.') {

@@ -78,12 +78,19 @@ func reportsAuthor(r mailauth.Results, from string) bool {
 	for _, m := range r.Methods {
 		switch {
 		case strings.EqualFold(m.Name, "dmarc"):
-			return m.Result == mailauth.Pass && strings.EqualFold(property(m, "header", "from"), from)
+			return m.Result == mailauth.Pass && strings.EqualFold(domainIn(property(m, "header", "from")), from)
 		case strings.EqualFold(m.Name, "dkim") && m.Result == mailauth.Pass:
-			byDKIM = byDKIM || related(property(m, "header", "d"), from)
+			// i= is all that some say of a signature; it is at d= or below.
+			byDKIM = byDKIM || related(orElse(property(m, "header", "d"), domainIn(property(m, "header", "i"))), from)
 		}
 	}
 	return byDKIM
+}
+
+// domainIn is the domain of what should be one, and is an address in the words of some.
+func domainIn(value string) string {
+	value = strings.Trim(value, "<>")
+	return value[strings.LastIndexByte(value, '@')+1:]
 }
 
 // property is the value of a property, "" if the method has none of it.
