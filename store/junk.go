@@ -26,7 +26,7 @@ func (s *Store) junkDir(account string) (string, error) {
 		named = ".Junk"
 	}
 	names, err := s.fs.ReadNames(account)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(missing(err), ErrNoMailbox) {
 		return "", nil // there is no account, which the delivery will find
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"kurir/internal/maildir"
@@ -72,5 +73,25 @@ func TestDeliverJunk(t *testing.T) {
 				t.Errorf("%q has %d new messages, %v", c.want, len(got), err)
 			}
 		})
+	}
+}
+
+// An account whose directory is a file, or is gone, holds up nobody else's junk.
+func TestDeliverJunkBesideBroken(t *testing.T) {
+	s, a := testAccount(t, nil)
+	dir := filepath.Dir(a.dir)
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	domain := testAddress[strings.IndexByte(testAddress, '@'):]
+	for _, who := range []string{"file", "gone"} {
+		m := stage(t, s, "Subject: x\r\n\r\n")
+		failed, err := s.Deliver(t.Context(), m, []Target{{Address: who + domain, Junk: true}, {Address: testAddress, Junk: true}})
+		if err != nil || len(failed) != 1 || failed[0].Target.Address != who+domain {
+			t.Errorf("%s: %v, %v", who, failed, err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
