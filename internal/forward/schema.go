@@ -42,7 +42,8 @@ func readSecret(ctx context.Context, db *sqldb.DB, now time.Time) (secret []byte
 			err = fmt.Errorf("it has %d octets", len(secret))
 		}
 		if err != nil {
-			return fmt.Errorf("the secret of return addresses is damaged: %w", err)
+			return fmt.Errorf("the secret of return addresses is damaged (%w): restore kurir.db from a backup, or empty the table forward_secret: "+
+				"a new one is made then, and what comes back to mail that has left before is refused", err)
 		}
 		return nil
 	})
