@@ -36,8 +36,9 @@ type DKIM struct {
 
 // VerifyDKIM verifies the signatures of a message, which is read once, its body to the end
 // only if a signature needs it. Results come in the order of the signatures; none if there
-// are none. Of many, ten are verified, those whose domain is the author's or related to it
-// first; a last result of Policy tells how many are left out.
+// are none. Of many, ten are verified, three of them to the end of a body above 4 MiB, those
+// whose domain is the author's or related to it first; a last result of Policy tells how
+// many are left out.
 //
 // A signature that covers only a part of the body (l=) counts as none: Policy; so does one
 // that would take too long to verify, see pick and verifyAll. One that expired, is made with
@@ -85,31 +86,25 @@ func VerifyDKIM(ctx context.Context, r Resolver, msg io.Reader) ([]DKIM, error) 
 // choose reads the signatures and takes those that are worth most, and says how many it
 // leaves. They stay in their order.
 func choose(fields []message.Field, author string) (chosen []*signature, left int) {
-	type ranked struct {
-		s        *signature
-		at, rank int
-	}
-	var all []ranked
+	at := map[*signature]int{}
 	for i, f := range fields {
 		s := readSignature(f.Raw)
-		rank := 3
 		switch {
 		case s.Result != "":
-			rank = 4 // it is concluded, whatever the rest
+			s.rank = 4 // it is concluded, whatever the rest
 		case s.Domain == author:
-			rank = 1
+			s.rank = 1
 		case author != "" && (inDomain(s.Domain, author) || inDomain(author, s.Domain)):
-			rank = 2
+			s.rank = 2
+		default:
+			s.rank = 3
 		}
-		all = append(all, ranked{s, i, rank})
+		chosen, at[s] = append(chosen, s), i
 	}
-	slices.SortStableFunc(all, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
-	left = max(len(all)-maxSignatures, 0)
-	all = all[:len(all)-left]
-	slices.SortFunc(all, func(a, b ranked) int { return cmp.Compare(a.at, b.at) })
-	for _, r := range all {
-		chosen = append(chosen, r.s)
-	}
+	slices.SortStableFunc(chosen, func(a, b *signature) int { return cmp.Compare(a.rank, b.rank) })
+	left = max(len(chosen)-maxSignatures, 0)
+	chosen = chosen[:len(chosen)-left]
+	slices.SortFunc(chosen, func(a, b *signature) int { return cmp.Compare(at[a], at[b]) })
 	return chosen, left
 }
 

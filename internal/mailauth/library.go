@@ -2,6 +2,7 @@ package mailauth
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,16 @@ const (
 	maxWork   = 1 << 28  // octets of a header that it moves, or what takes as long
 	maxBreaks = 32 << 10 // line ends in a body with nothing but white space between them
 )
+
+// The library goes through the body once for each signature: a long one it gets for the few
+// that are worth most.
+const (
+	longBody      = 4 << 20
+	forLongBodies = 3
+)
+
+// errLong ends a long body early.
+var errLong = errors.New("not looked at: the body is long, and there are signatures that matter more")
 
 // errBreaks ends a body with more than maxBreaks line ends in a row.
 var errBreaks = errors.New("not looked at: the body has too many empty lines in a row")
@@ -81,6 +92,7 @@ func verifyAll(body io.Reader, signatures []*signature) error {
 	}
 	var all sync.WaitGroup
 	b := &bodyPipes{}
+	signatures = slices.SortedStableFunc(slices.Values(signatures), func(s, o *signature) int { return cmp.Compare(s.rank, o.rank) })
 	for _, s := range signatures {
 		r, w := io.Pipe()
 		b.pipes = append(b.pipes, w)
@@ -106,8 +118,8 @@ func (s *signature) verify(body io.Reader) {
 		MaxVerifications: 1,
 	})
 	switch {
-	case errors.Is(err, errBreaks):
-		s.fail(Policy, errBreaks.Error())
+	case errors.Is(err, errBreaks), errors.Is(err, errLong):
+		s.fail(Policy, err.Error())
 	case err != nil && !errors.Is(err, dkim.ErrTooManySignatures): // verifyAll tells of it
 		s.fail(TempError, err.Error())
 	case len(all) == 0:
@@ -130,12 +142,13 @@ func (s *signature) verify(body io.Reader) {
 // something follows them: those at the end of a body do not count in any canonical form
 // (RFC 6376 section 3.4). They become CRLF, which is what all forms make of them.
 type bodyPipes struct {
-	pipes []*io.PipeWriter
-	out   []byte // to be passed on
-	cr    bool   // a CR waits: the next octet says whether it is one of a line end
-	ends  int    // line ends that wait
-	kept  int    // line ends and bare CRs since the last octet that is no white space
-	err   error  // errBreaks
+	pipes []*io.PipeWriter // those that matter most first
+	size  int64            // octets that were passed on
+	out   []byte           // to be passed on
+	cr    bool             // a CR waits: the next octet says whether it is one of a line end
+	ends  int              // line ends that wait
+	kept  int              // line ends and bare CRs since the last octet that is no white space
+	err   error            // errBreaks
 }
 
 // pieceSize bounds what is passed on at a time.
@@ -207,6 +220,12 @@ func (b *bodyPipes) text(s []byte) {
 
 // pass passes on what there is.
 func (b *bodyPipes) pass() {
+	if b.size += int64(len(b.out)); b.size > longBody && len(b.pipes) > forLongBodies {
+		for _, w := range b.pipes[forLongBodies:] {
+			w.CloseWithError(errLong)
+		}
+		b.pipes = b.pipes[:forLongBodies]
+	}
 	for _, w := range b.pipes {
 		_, _ = w.Write(b.out)
 	}

@@ -77,6 +77,34 @@ func TestDear(t *testing.T) {
 	}
 }
 
+// Of the signatures of a long body those of the author are verified, and of the others as
+// many as there is time for.
+func TestLongBody(t *testing.T) {
+	z := texts("s._domainkey.example.org", published(keys()["ed25519"]), "s._domainkey.other.test", published(keys()["ed25519"]))
+	for _, c := range []struct {
+		size int
+		want string
+	}{{longBody, "pass pass pass pass pass pass"}, {longBody + longBody/2, "pass policy policy policy pass pass"}} {
+		letter := letterHeader + strings.Repeat("A line of text.\r\n", c.size/18)
+		sign := func(domain string) string {
+			signed := made(t, "d="+domain+"; s=s; h=From", letter)
+			return strings.TrimSuffix(signed, letter)
+		}
+		text := strings.Repeat(sign("other.test"), 4) + strings.Repeat(sign("example.org"), 2) + letter
+		results, err := VerifyDKIM(t.Context(), z, strings.NewReader(text))
+		var got []string
+		for _, d := range results {
+			got = append(got, string(d.Result))
+			if d.Result == Policy && d.Reason != errLong.Error() {
+				t.Error(d.Reason)
+			}
+		}
+		if strings.Join(got, " ") != c.want || err != nil {
+			t.Errorf("%d octets: %s, %v", c.size, got, err)
+		}
+	}
+}
+
 func BenchmarkDear(b *testing.B) {
 	z := texts("s._domainkey.example.org", published(keys()["ed25519"]))
 	for _, m := range dear(b, 8<<20) {

@@ -20,6 +20,7 @@ type signature struct {
 	kind           string   // "rsa" or "ed25519"
 	names          []string // h=
 	identityDomain string   // of i=
+	rank           int      // the least matters most
 	answer         *answer
 	key            sig.Key // once it is known
 	header         []byte  // what of the header the library is given
