@@ -145,7 +145,13 @@ func (r *checksRig) daemon(t testing.TB, address string, command ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		// The first process of the namespace takes all others with it, unshare itself not always.
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", cmd.Process.Pid))
+		for _, c := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(c); err == nil {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
 		cmd.Wait()
 	})
 	network := "tcp"
