@@ -23,7 +23,7 @@ func (s *site) openAddress(ctx context.Context, address string) (net.Listener, e
 	if answersUnix(ctx, path) == nil {
 		return nil, fmt.Errorf("another program serves the socket %s: stop it, or choose another path", path)
 	}
-	return listen.Socket(ctx, s.env.files, "LMTP socket", path, s.cfg.LMTP.Mode())
+	return listen.Socket(ctx, s.env.files, "socket", path, s.cfg.LMTP.Mode())
 }
 
 // answersUnix is nil if somebody takes connections at a unix socket.

@@ -58,7 +58,11 @@ func (l *loader) checkLMTP() {
 			taken[filepath.Clean(path)] = true
 			continue
 		}
-		host, _, err := splitAddress(address)
+		host, port, err := splitAddress(address)
+		if err == nil && port == 25 {
+			l.wrong("lmtp.address", "%s has the port of SMTP, where LMTP must not be spoken (RFC 2033 section 5): 24 is usual", address)
+			continue
+		}
 		if ip, ipErr := netip.ParseAddr(host); err == nil && host != "localhost" && (ipErr != nil || !ip.IsLoopback()) && len(c.Networks) == 0 {
 			l.wrong("lmtp.address", "%s can be reached from elsewhere: name in lmtp.networks who may deliver there, or write 127.0.0.1 for the host", address)
 		}

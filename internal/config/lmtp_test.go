@@ -28,13 +28,14 @@ socket_mode = "0666"`)
 
 func TestLMTPMistakes(t *testing.T) {
 	for text, problem := range map[string]string{
+		"address = [\"127.0.0.1:25\"]\n[smtp]\naddress = []": "port of SMTP",
 		`address = [":24"]`:                                     "can be reached from elsewhere: name in lmtp.networks",
 		`address = ["192.0.2.1:24"]`:                            "can be reached from elsewhere",
 		`address = ["mail.example.com:24"]`:                     "can be reached from elsewhere",
 		`address = ["unix:lmtp.sock"]`:                          "must have a path from the root",
 		`address = ["unix:/a", "unix:/x/../a"]`:                 "is taken already",
 		`address = ["unix:/var/lib/kurir/control.sock"]`:        "is taken already",
-		`address = ["127.0.0.1:25"]`:                            "is taken by :25 in smtp.address",
+		`address = ["127.0.0.1:143"]`:                           "is taken by :143 in imap.address",
 		"address = [\":24\"]\nnetworks = [\"0.0.0.0/0\"]":       "is a good part of the Internet",
 		"address = [\":24\"]\nnetworks = [\"2000::/3\"]":        "is a good part of the Internet",
 		`socket_mode = "rw-rw----"`:                             "is none of the permissions",
