@@ -83,9 +83,9 @@ async function until(what, f) {
   c.on('exists', e => { exists = e.count; });
   const idling = c.idle();
   await other.append('INBOX', 'Subject: while idle\r\n\r\ntext\r\n');
+  await until('EXISTS', () => exists > 0); // told at once with VANISHED, it would be the number that imapflow has already
   await other.messageDelete('1', { uid: true });
   await other.messageFlagsAdd('2', ['\\Answered'], { uid: true });
-  await until('EXISTS', () => exists > 0);
   await until('VANISHED', () => !known[1]);
   await until('flags', () => known[2].flags.includes('Answered'));
 
