@@ -209,12 +209,17 @@ func (s *site) probeOthers(ctx context.Context) {
 	if s.local {
 		return
 	}
-	if s.cfg.DKIM.Sign {
-		s.metrics.Health.Set("dkim", s.data.signing.Damaged(ctx))
+	set := func(check string, err error) {
+		if ctx.Err() == nil { // the end of the server is no fault of what it was about to look at
+			s.metrics.Health.Set(check, err)
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	if s.cfg.DKIM.Sign {
+		set("dkim", s.data.signing.Damaged(ctx))
+	}
+	wait, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	s.metrics.Health.Set("dns", s.data.dns.Probe(ctx))
+	set("dns", s.data.dns.Probe(wait))
 }
 
 // reload has the certificate's files looked at now. They are followed without it too.
