@@ -3,10 +3,8 @@ package queue
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
-	"mime"
 	"strings"
 	"sync"
 	"time"
@@ -231,13 +229,7 @@ func (q *Queue) limitNotice(w io.Writer, to string, a *arrival, local bool) erro
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
 	account := a.mail.account
-	if local {
-		p("Return-Path: <>\n")
-	}
-	p("From: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n", q.o.Hostname, to)
-	p("Subject: %s\n", mime.QEncoding.Encode("utf-8", "Mail of "+account+" is held: over the limit"))
-	p("Date: %s\nMessage-ID: <%s@%s>\n", q.o.Now().Format(time.RFC1123Z), strings.ToLower(rand.Text()), q.o.Hostname)
-	p("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
+	b.WriteString(q.heading(to, "Mail of "+account+" is held: over the limit", local))
 	p("The account\n\n    %s\n\nwants to send more mail to other servers than it may:\n%s.\n\n", account, strings.TrimPrefix(a.reason, "limit: "))
 	p("What goes beyond is held, so that you can look at it. It began with\n\n    a message to %s,\n    %s\n\n", count(a.remote, "recipient"), cmp.Or(a.client, "from this server"))
 	p("Mail to addresses on this server goes on.\n\n")
