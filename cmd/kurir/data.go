@@ -17,6 +17,7 @@ import (
 	"kurir/internal/forward"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
+	"kurir/internal/notice"
 	"kurir/internal/policy"
 	"kurir/internal/queue"
 	"kurir/internal/relay"
@@ -54,6 +55,7 @@ type data struct {
 	suppression *suppression.List
 	queue       *queue.Queue
 	forward     *forward.Forwarder
+	notice      *notice.Notice // tells the administrator; never nil
 	service     *admin.Service
 	closers     []func() error // in the order of opening
 }
@@ -70,6 +72,7 @@ func migrations() [][]sqldb.Migration {
 		forward.Migrations,
 		suppression.Migrations(),
 		detour.Migrations(),
+		notice.Migrations(),
 	}
 }
 
@@ -117,6 +120,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	if err := d.openQueue(ctx, o); err != nil {
 		return nil, fmt.Errorf("opening the queue in %s: %w", dir, err)
 	}
+	d.notice = d.newNotice(o)
 	d.service = &admin.Service{
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
 		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),

@@ -29,6 +29,7 @@ var forbidden = map[string][]string{
 	"internal/signing":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/auth", "internal/admin", "cmd"},
 	"internal/suppression": {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/detour":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
+	"internal/notice":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/tlspolicy":   {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/smtpclient":  {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
 	"internal/dsn":         {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
@@ -61,7 +62,7 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "store"},
 }
 
 // writes are the functions of package os that change the file system.

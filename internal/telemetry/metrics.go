@@ -43,6 +43,7 @@ type Metrics struct {
 	tlsStopped  *prometheus.CounterVec
 	relay       prometheus.Histogram // seconds
 	queue       *queueCollector
+	notices     *prometheus.CounterVec // result
 }
 
 // New makes the metrics, all of them registered, and the Health among them.
@@ -78,12 +79,13 @@ func New() *Metrics {
 		relay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
-		queue: &queueCollector{},
+		queue:   &queueCollector{},
+		notices: counter("kurir_notices_total", "Mails to the administrator.", "result"),
 	}
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.queue, m.tlsStopped,
+		m.relayed, m.relay, m.queue, m.tlsStopped, m.notices,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -159,6 +161,15 @@ func (m *Metrics) Relayed(result string, n int) { m.relayed.WithLabelValues(resu
 
 // RelayTook counts the time of one attempt.
 func (m *Metrics) RelayTook(took time.Duration) { m.relay.Observe(took.Seconds()) }
+
+// Notice counts a mail to the administrator, handed in or failed.
+func (m *Metrics) Notice(err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	m.notices.WithLabelValues(result).Inc()
+}
 
 // Queue has count asked at each scrape: how many recipients wait, by a word for why.
 func (m *Metrics) Queue(count func() map[string]int) { m.queue.count.Store(&count) }
