@@ -84,7 +84,7 @@ type hookAuth struct {
 	hook func()
 }
 
-func (a *hookAuth) Authenticate(ctx context.Context, at auth.Attempt) (string, error) {
+func (a *hookAuth) Authenticate(ctx context.Context, at auth.Attempt) (auth.Login, error) {
 	address, err := a.fakeAuth.Authenticate(ctx, at)
 	if a.hook != nil {
 		a.hook()

@@ -27,19 +27,19 @@ import (
 // fakeAuth knows alice and bob with the password "secret"; other names are other fates.
 type fakeAuth struct{}
 
-func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (string, error) {
+func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (auth.Login, error) {
 	name, _, _ := strings.Cut(a.Username, "@")
 	switch {
 	case name == "down":
-		return "", auth.ErrUnavailable
+		return auth.Login{}, auth.ErrUnavailable
 	case name == "slow":
-		return "", &auth.ThrottledError{RetryAfter: time.Minute}
+		return auth.Login{}, &auth.ThrottledError{RetryAfter: time.Minute}
 	case name == "disabled":
-		return "", auth.ErrDisabled
+		return auth.Login{}, auth.ErrDisabled
 	case (name == "alice" || name == "bob") && a.Password == "secret" && (a.Identity == "" || a.Identity == a.Username):
-		return name + "@example.org", nil
+		return auth.Login{Address: name + "@example.org"}, nil
 	}
-	return "", auth.ErrInvalid
+	return auth.Login{}, auth.ErrInvalid
 }
 
 // yearsAhead is how far the store's clock is ahead in tests.

@@ -90,7 +90,7 @@ func decodeSASL(line string, initial bool) ([]byte, error) {
 
 // logIn checks the password, and opens the account. The outcome is logged by package auth.
 func (s *session) logIn(c *command, at auth.Attempt) error {
-	at.Protocol, at.Remote, at.TLS, at.Log = "imap", s.remote(), s.tls, s.log
+	at.Protocol, at.Remote, at.TLS, at.Log = "imap", s.remote(), s.tlsState(), s.log
 	login, err := s.enter(at)
 	if err != nil {
 		return err
@@ -113,16 +113,16 @@ func (s *session) logIn(c *command, at auth.Attempt) error {
 func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
 	for {
 		mark := s.srv.sessions.Mark()
-		address, err := s.srv.Auth.Authenticate(s.ctx, at)
+		good, err := s.srv.Auth.Authenticate(s.ctx, at)
 		if err != nil {
 			return nil, authReply(err)
 		}
-		login := &auth.Session{Address: address, Remote: s.remote(), End: s.endLogin}
+		login := &auth.Session{Address: good.Address, Remote: s.remote(), End: s.endLogin}
 		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
 		switch {
 		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
 		case err != nil:
-			s.log.Warn("too many connections of one account", "account", address)
+			s.log.Warn("too many connections of one account", "account", good.Address)
 			return nil, errTooManySessions
 		default:
 			return login, nil

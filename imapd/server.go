@@ -17,9 +17,9 @@ import (
 
 // Authenticator checks passwords; *auth.Authenticator is one.
 type Authenticator interface {
-	// Authenticate returns the canonical address of the account that logged in. Errors
-	// are those of package auth: ErrInvalid, ErrThrottled, ErrDisabled, ErrUnavailable.
-	Authenticate(ctx context.Context, a auth.Attempt) (address string, err error)
+	// Authenticate tells whose login it is. Errors are those of package auth: ErrInvalid,
+	// ErrThrottled, ErrDisabled, ErrUnavailable.
+	Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error)
 }
 
 // Defaults of Server's fields.

@@ -155,6 +155,16 @@ func (s *session) handshake() error {
 	return nil
 }
 
+// tlsState is what TLS is like on this connection; nil without it.
+func (s *session) tlsState() *tls.ConnectionState {
+	c, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := c.ConnectionState()
+	return &state
+}
+
 // plainAllowed reports whether a password may be sent on this connection.
 func (s *session) plainAllowed() bool {
 	return s.tls || s.srv.AllowPlaintext != nil && s.srv.AllowPlaintext(s.remote())

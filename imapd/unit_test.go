@@ -294,7 +294,7 @@ func TestPanicInIdle(t *testing.T) {
 
 type panicking struct{}
 
-func (panicking) Authenticate(context.Context, auth.Attempt) (string, error) { panic("a bug") }
+func (panicking) Authenticate(context.Context, auth.Attempt) (auth.Login, error) { panic("a bug") }
 
 // Every command of the table is known in every case of letters, and none runs where it is
 // not legal.

@@ -103,7 +103,7 @@ func decodeSASL(s string) ([]byte, error) {
 // login checks the password, which logs the outcome, and opens the maildrop.
 func (s *session) login(mechanism, identity, user, pass string) error {
 	login, err := s.enter(auth.Attempt{Protocol: "pop3", Mechanism: mechanism, Remote: s.ip,
-		TLS: s.tls, Username: user, Password: pass, Identity: identity, Log: s.log})
+		TLS: s.tlsState(), Username: user, Password: pass, Identity: identity, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -123,16 +123,16 @@ func (s *session) login(mechanism, identity, user, pass string) error {
 func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
 	for {
 		mark := s.srv.sessions.Mark()
-		address, err := s.srv.Auth.Authenticate(s.work, at)
+		good, err := s.srv.Auth.Authenticate(s.work, at)
 		if err != nil {
 			return nil, refuseLogin(err)
 		}
-		login := &auth.Session{Address: address, Remote: s.ip, End: s.endLogin}
+		login := &auth.Session{Address: good.Address, Remote: s.ip, End: s.endLogin}
 		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
 		switch {
 		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
 		case err != nil:
-			s.log.Warn("too many connections of one account", "account", address)
+			s.log.Warn("too many connections of one account", "account", good.Address)
 			return nil, &refusal{code: codeSysTemp, text: "Too many connections of this account are open: close some, or try again later"}
 		default:
 			return login, nil

@@ -30,7 +30,7 @@ import (
 type Authenticator interface {
 	// Authenticate returns the canonical address of the account that logged in. Errors
 	// are those of package auth: ErrInvalid, ErrThrottled, ErrDisabled, ErrUnavailable.
-	Authenticate(ctx context.Context, a auth.Attempt) (address string, err error)
+	Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error)
 }
 
 // Defaults of Server's fields.

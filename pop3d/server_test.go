@@ -152,7 +152,7 @@ func TestImplicitTLS(t *testing.T) {
 		w.conn = tls.Client(ln.dial(), &tls.Config{InsecureSkipVerify: true})
 		w.in = bufio.NewReader(w.conn)
 		w.run("tls", "S: +OK …\nC: USER alice@example.org\nS: +OK …\nC: PASS secret\nS: +OK …\nC: STLS\nS: -ERR …\nC: QUIT\nS: +OK …\n! end\n")
-		if !w.auth.last.TLS || w.auth.last.Protocol != "pop3" || w.auth.last.Mechanism != "USER" {
+		if w.auth.last.TLS == nil || w.auth.last.Protocol != "pop3" || w.auth.last.Mechanism != "USER" {
 			t.Errorf("%+v", w.auth.last)
 		}
 		cancel()
@@ -316,8 +316,8 @@ func FuzzSession(f *testing.F) {
 // noAuth lets nobody in.
 type noAuth struct{}
 
-func (noAuth) Authenticate(context.Context, auth.Attempt) (string, error) {
-	return "", auth.ErrInvalid
+func (noAuth) Authenticate(context.Context, auth.Attempt) (auth.Login, error) {
+	return auth.Login{}, auth.ErrInvalid
 }
 
 func anyone(netip.Addr) bool { return true }

@@ -233,6 +233,16 @@ func number(w *bufio.Writer, n int64) {
 	w.Write(strconv.AppendInt(w.AvailableBuffer(), n, 10)) // the writer remembers its first error
 }
 
+// tlsState is what TLS is like on this connection; nil without it.
+func (s *session) tlsState() *tls.ConnectionState {
+	c, ok := s.conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := c.ConnectionState()
+	return &state
+}
+
 // startTLS makes the handshake. It has as long as is left for the login.
 func (s *session) startTLS() error {
 	if err := s.conn.SetReadDeadline(s.started.Add(orDefault(s.srv.LoginTimeout, DefaultLoginTimeout))); err != nil {

@@ -28,23 +28,23 @@ const alice = "alice@example.org"
 // testAuth knows alice, a disabled account, and one without a mailbox.
 type testAuth struct{ last auth.Attempt }
 
-func (a *testAuth) Authenticate(_ context.Context, at auth.Attempt) (string, error) {
+func (a *testAuth) Authenticate(_ context.Context, at auth.Attempt) (auth.Login, error) {
 	a.last = at
 	switch {
 	case at.Username == "slow@example.org":
-		return "", &auth.ThrottledError{RetryAfter: time.Minute}
+		return auth.Login{}, &auth.ThrottledError{RetryAfter: time.Minute}
 	case at.Username == "broken@example.org":
-		return "", fmt.Errorf("%w: no directory", auth.ErrUnavailable)
+		return auth.Login{}, fmt.Errorf("%w: no directory", auth.ErrUnavailable)
 	case at.Identity != "" && at.Identity != at.Username:
-		return "", auth.ErrInvalid
+		return auth.Login{}, auth.ErrInvalid
 	case at.Password != "secret" && at.Password != "two words " && at.Password != "pässword":
-		return "", auth.ErrInvalid
+		return auth.Login{}, auth.ErrInvalid
 	case at.Username == "off@example.org":
-		return "", auth.ErrDisabled
+		return auth.Login{}, auth.ErrDisabled
 	case at.Username == "nobox@example.org", at.Username == alice:
-		return at.Username, nil
+		return auth.Login{Address: at.Username}, nil
 	}
-	return "", auth.ErrInvalid
+	return auth.Login{}, auth.ErrInvalid
 }
 
 // pipeListener hands out one end of pipes.

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"crypto/tls"
 	"strings"
 
 	"github.com/emersion/go-sasl"
@@ -11,8 +12,8 @@ import (
 
 // Auth checks passwords.
 type Auth interface {
-	// Authenticate returns the account's address. Errors are those of package auth.
-	Authenticate(ctx context.Context, a auth.Attempt) (address string, err error)
+	// Authenticate tells whose login it is. Errors are those of package auth.
+	Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error)
 }
 
 func (w *wire) doAuth(arg string) {
@@ -40,6 +41,15 @@ func (s *session) AuthMechanisms() []string {
 		return nil
 	}
 	return auth.Mechanisms()
+}
+
+// tlsState is what TLS is like on this connection; nil without it.
+func (w *wire) tlsState() *tls.ConnectionState {
+	if w.tls == nil {
+		return nil
+	}
+	state := w.tls.ConnectionState()
+	return &state
 }
 
 func (w *wire) mayAuth() bool {
@@ -90,14 +100,14 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 // login checks the password and takes the account for this session.
 func (s *session) login(mech, identity, user, password string) error {
 	w := s.wire
-	address, err := w.srv.Auth.Authenticate(w.ctx, auth.Attempt{
-		Protocol: "submission", Mechanism: mech, Remote: w.ip, TLS: w.tls != nil,
+	login, err := w.srv.Auth.Authenticate(w.ctx, auth.Attempt{
+		Protocol: "submission", Mechanism: mech, Remote: w.ip, TLS: w.tlsState(),
 		Username: user, Password: password, Identity: identity, Log: w.log,
 	})
 	if err != nil {
 		return err
 	}
-	s.account = address
-	w.log = w.log.With("account", address)
+	s.account = login.Address
+	w.log = w.log.With("account", login.Address)
 	return nil
 }

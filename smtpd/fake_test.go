@@ -91,16 +91,16 @@ func (fakeDirectory) MaySendAs(_ context.Context, account, address string) (bool
 
 type fakeAuth struct{}
 
-func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (string, error) {
+func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (auth.Login, error) {
 	switch {
 	case a.Username == "throttled":
-		return "", auth.ErrThrottled
+		return auth.Login{}, auth.ErrThrottled
 	case a.Username == "broken":
-		return "", errors.New("secret inner trouble")
+		return auth.Login{}, errors.New("secret inner trouble")
 	case strings.EqualFold(a.Username, "alice@local.test") && a.Password == "local-only":
-		return "alice@local.test", nil
+		return auth.Login{Address: "alice@local.test"}, nil
 	}
-	return "", auth.ErrInvalid
+	return auth.Login{}, auth.ErrInvalid
 }
 
 // fakeStore keeps messages in memory. carol has no room; delivery to an address in

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"kurir/internal/auth"
@@ -19,25 +18,10 @@ type meteredAuth struct {
 func (s *site) logins() meteredAuth { return meteredAuth{s.auth, s.metrics} }
 
 // Authenticate is the authenticator's.
-func (m meteredAuth) Authenticate(ctx context.Context, a auth.Attempt) (string, error) {
-	address, err := m.Authenticator.Authenticate(ctx, a)
-	m.metrics.Login(a.Protocol, loginResult(err))
-	return address, err
-}
-
-// loginResult is the outcome of a login in a word.
-func loginResult(err error) string {
-	switch {
-	case err == nil:
-		return "ok"
-	case errors.Is(err, auth.ErrInvalid):
-		return "invalid"
-	case errors.Is(err, auth.ErrThrottled):
-		return "throttled"
-	case errors.Is(err, auth.ErrDisabled):
-		return "disabled"
-	}
-	return "error"
+func (m meteredAuth) Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error) {
+	login, err := m.Authenticator.Authenticate(ctx, a)
+	m.metrics.Login(a.Protocol, auth.Result(err))
+	return login, err
 }
 
 // meteredStore counts deliveries.

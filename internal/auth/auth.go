@@ -11,6 +11,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,15 +66,17 @@ type Options struct {
 	// Shared tells of an address that it stands for everybody, and is never refused for
 	// what others did there; nil: none does.
 	Shared func(netip.Addr) bool
+	// Observe is told of each attempt when it has ended; nil: nobody is. It must not block.
+	Observe func(Event)
 }
 
 // Attempt is one login as a client asks for it.
 type Attempt struct {
-	Protocol  string     // "imap", "pop3", "submission"
-	Mechanism string     // "PLAIN", "LOGIN", "USER": for the log
-	Remote    netip.Addr // of the client
-	TLS       bool       // for the log
-	Username  string     // the account's address
+	Protocol  string               // "imap", "pop3", "submission", "web"
+	Mechanism string               // "PLAIN", "LOGIN", "USER": for the log
+	Remote    netip.Addr           // of the client
+	TLS       *tls.ConnectionState // nil without TLS
+	Username  string               // the account's address
 	Password  string
 	Identity  string       // whom to act as (SASL's authorization identity): "" or the account itself
 	Log       *slog.Logger // the session's; nil means Options.Log
@@ -90,6 +93,7 @@ type Authenticator struct {
 	remember remembered
 	throttle *throttle
 	shared   func(netip.Addr) bool // nil: no address is everybody's
+	observe  func(Event)           // nil: nobody
 
 	usedMu sync.Mutex
 	used   map[int64]time.Time // credential id to last use, not yet written
@@ -115,6 +119,7 @@ func New(o Options) *Authenticator {
 		remember: remembered{ttl: o.Remember, entries: newLRU[int64, memory](maxRemembered)},
 		throttle: newThrottle(o.Limits),
 		shared:   o.Shared,
+		observe:  o.Observe,
 		used:     map[int64]time.Time{},
 	}
 	rand.Read(a.key) // never fails
@@ -125,11 +130,12 @@ func New(o Options) *Authenticator {
 	return a
 }
 
-// Authenticate checks a password and returns the account's canonical address. Errors:
-// ErrInvalid, ErrThrottled, ErrDisabled, ErrUnavailable. It may wait, for a turn to
-// hash and because of earlier failures, until ctx ends. It logs the outcome itself.
-func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (address string, err error) {
+// Authenticate checks a password and tells whose it is. Errors: ErrInvalid,
+// ErrThrottled, ErrDisabled, ErrUnavailable. It may wait, for a turn to hash and because
+// of earlier failures, until ctx ends. It logs the outcome itself, and tells Observe.
+func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (Login, error) {
 	acc, creds, err := a.dir.Login(ctx, at.Username)
+	var used *directory.Credential
 	if err != nil && !unknown(err) {
 		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	} else {
@@ -138,75 +144,91 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (address s
 			// Not ours at all: only to count failures by, so cut to an address's length.
 			who.account = strings.ToLower(at.Username[:min(len(at.Username), 254)])
 		}
-		if err = a.check(ctx, at, who, acc, creds); err == nil {
+		if used, err = a.check(ctx, at, who, acc, creds); err == nil {
 			err = a.checkIdentity(ctx, at, acc)
 		}
 	}
-	a.report(at, acc, err)
-	if err != nil {
-		return "", err
+	login := Login{Address: acc.Address}
+	if used != nil {
+		login.Credential, login.Name = used.ID, used.Name
 	}
-	return acc.Address, nil
+	a.report(at, acc, err)
+	if a.observe != nil {
+		a.observe(event(at, acc, login, err))
+	}
+	if err != nil {
+		return Login{}, publicly(err)
+	}
+	return login, nil
 }
 
-// check goes from the cheap answers to the dear one. acc.ID is 0 for nobody.
-func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc directory.Account, creds []directory.Credential) error {
+// publicly is err without what the client must not learn from it.
+func publicly(err error) error {
+	if errors.As(err, new(*refusal)) {
+		return ErrInvalid
+	}
+	return err
+}
+
+// check goes from the cheap answers to the dear one. acc.ID is 0 for nobody. The
+// credential is known after ErrDisabled too.
+func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc directory.Account, creds []directory.Credential) (*directory.Credential, error) {
 	password := prepared(at.Password)
 	wait, err := a.throttle.check(who)
 	if err == nil {
 		err = sleep(ctx, wait)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if id, ok := a.recall(at.Protocol, password, creds); ok {
-		return a.admit(acc, id, who)
+	if c := a.recall(at.Protocol, password, creds); c != nil {
+		return c, a.admit(acc, c, who)
 	}
 	t, err := a.throttle.begin(who, a.digest(who.account, password, creds))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	id, err := a.verify(ctx, at.Protocol, password, who, acc, creds)
+	c, err := a.verify(ctx, at.Protocol, password, who, acc, creds)
 	switch {
 	case errors.Is(err, ErrInvalid):
 		a.throttle.fail(t)
-		return err
+		return c, err
 	case err != nil:
 		a.throttle.cancel(t)
-		return err
+		return nil, err
 	}
 	a.throttle.cancel(t)
-	return a.admit(acc, id, who)
+	return c, a.admit(acc, c, who)
 }
 
 // admit ends a login with the right password.
-func (a *Authenticator) admit(acc directory.Account, credential int64, who pair) error {
+func (a *Authenticator) admit(acc directory.Account, c *directory.Credential, who pair) error {
 	if acc.Disabled {
 		return ErrDisabled
 	}
 	a.throttle.succeed(who)
 	a.usedMu.Lock()
-	a.used[credential] = time.Now()
+	a.used[c.ID] = time.Now()
 	a.usedMu.Unlock()
 	return nil
 }
 
 // verify waits for its turn and runs the hash function for each credential that the
 // protocol may use, and for nobody's if there is none.
-func (a *Authenticator) verify(ctx context.Context, protocol, password string, who pair, acc directory.Account, creds []directory.Credential) (id int64, err error) {
+func (a *Authenticator) verify(ctx context.Context, protocol, password string, who pair, acc directory.Account, creds []directory.Credential) (*directory.Credential, error) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return 0, fmt.Errorf("%w: waiting to check a password: %w", ErrUnavailable, context.Cause(ctx))
+		return nil, fmt.Errorf("%w: waiting to check a password: %w", ErrUnavailable, context.Cause(ctx))
 	}
 	// While this one waited, the same password may have been found good for another
 	// connection, or others may have failed too often.
-	if id, ok := a.recall(protocol, password, creds); ok {
-		return id, nil
+	if c := a.recall(protocol, password, creds); c != nil {
+		return c, nil
 	}
 	if err := a.throttle.paused(who); err != nil {
-		return 0, err
+		return nil, err
 	}
 	hashed := false
 	for i := range creds {
@@ -222,14 +244,14 @@ func (a *Authenticator) verify(ctx context.Context, protocol, password string, w
 		hashed = true
 		if v.matches(password, a.hash) {
 			a.remember.put(c.ID, memory{mac: a.mac(c, password), address: acc.Address})
-			return c.ID, nil
+			return c, nil
 		}
 	}
 	if !hashed {
 		v, _ := parseVerifier(a.nobody)
 		v.matches(password, a.hash)
 	}
-	return 0, ErrInvalid
+	return nil, ErrInvalid
 }
 
 // checkIdentity allows acting as oneself only, in any spelling (RFC 4616 section 2).
@@ -267,7 +289,7 @@ func (a *Authenticator) report(at Attempt, acc directory.Account, err error) {
 	if typed, err := directory.ParseAddress(at.Username); name == "" && err == nil && strings.Contains(typed.Domain, ".") {
 		name = typed.String()
 	}
-	args := []any{"account", name, "mechanism", at.Mechanism, "tls", at.TLS}
+	args := []any{"account", name, "mechanism", at.Mechanism, "tls", at.TLS != nil}
 	if err != nil {
 		args = append(args, "error", err)
 	}

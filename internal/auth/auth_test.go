@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -121,7 +122,7 @@ var (
 )
 
 func (b *bench) login(from netip.Addr, name, password string) error {
-	_, err := b.Authenticate(context.Background(), Attempt{Protocol: "imap", Mechanism: "PLAIN", Remote: from, TLS: true, Username: name + "@example.com", Password: password})
+	_, err := b.Authenticate(context.Background(), Attempt{Protocol: "imap", Mechanism: "PLAIN", Remote: from, TLS: &tls.ConnectionState{Version: tls.VersionTLS13}, Username: name + "@example.com", Password: password})
 	return err
 }
 
@@ -132,8 +133,8 @@ func TestAuthenticate(t *testing.T) {
 func testAuthenticate(t *testing.T) {
 	b, ctx := newBench(Options{}), t.Context()
 	got, err := b.Authenticate(ctx, Attempt{Protocol: "imap", Remote: home, Username: "ANNA@Example.com", Password: "right"})
-	if err != nil || got != "anna@example.com" {
-		t.Errorf("got %q, %v", got, err)
+	if err != nil || got.Address != "anna@example.com" {
+		t.Errorf("got %v, %v", got, err)
 	}
 	for _, at := range []Attempt{
 		{Username: "anna@example.com", Password: "tippfehler"},
@@ -146,8 +147,8 @@ func testAuthenticate(t *testing.T) {
 		{Username: "anna@example.com", Password: "right", Identity: "nobody@example.com"},
 	} {
 		at.Remote = away
-		if got, err := b.Authenticate(ctx, at); got != "" || err != ErrInvalid {
-			t.Errorf("%+v: got %q, %v; want plain ErrInvalid", at, got, err)
+		if got, err := b.Authenticate(ctx, at); got != (Login{}) || err != ErrInvalid {
+			t.Errorf("%+v: got %v, %v; want plain ErrInvalid", at, got, err)
 		}
 	}
 	for _, id := range []string{"", "anna@example.com", "Anna@EXAMPLE.com"} {
@@ -436,8 +437,8 @@ func TestWithDirectory(t *testing.T) {
 		{"nobody@example.org", "pässword", ErrInvalid},
 	} {
 		got, err := a.Authenticate(ctx, Attempt{Protocol: "imap", Remote: home, Username: c.name, Password: c.password})
-		if err != c.want || err == nil && got != "anna@example.com" {
-			t.Errorf("%s: got %q, %v", c.name, got, err)
+		if err != c.want || err == nil && got.Address != "anna@example.com" {
+			t.Errorf("%s: got %v, %v", c.name, got, err)
 		}
 	}
 	if err := d.SetPassword(ctx, "anna@example.com", quickVerifier("x")); err != nil {

@@ -61,17 +61,17 @@ func (r *remembered) forget(address string) {
 
 // recall finds a credential that the password was found good for not long ago. The
 // credentials are as the directory has them now, so one that was changed or removed
-// is not found.
-func (a *Authenticator) recall(protocol, password string, creds []directory.Credential) (id int64, ok bool) {
+// is not found. nil: there is none.
+func (a *Authenticator) recall(protocol, password string, creds []directory.Credential) *directory.Credential {
 	for i := range creds {
 		c := &creds[i]
 		if mac, ok := a.remember.get(c.ID); ok && c.Allows(protocol) {
 			if now := a.mac(c, password); hmac.Equal(now[:], mac[:]) {
-				return c.ID, true
+				return c
 			}
 		}
 	}
-	return 0, false
+	return nil
 }
 
 func (a *Authenticator) mac(c *directory.Credential, password string) (sum [sha256.Size]byte) {
