@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/term"
 
 	"kurir/internal/fsx"
@@ -29,6 +30,8 @@ type env struct {
 	listen func(ctx context.Context, address string) (net.Listener, error)
 	// hangup returns a channel that has a value for each SIGHUP, until done is called.
 	hangup func() (signals <-chan os.Signal, done func())
+	// memory is how many bytes this process may use, by its cgroup; nil: nobody limits it.
+	memory func() (uint64, error)
 	// patience is how long a command waits for a server that has the data's lock but does
 	// not answer yet, or for another command that has the lock for a moment; zero means 5 seconds.
 	patience time.Duration
@@ -57,6 +60,7 @@ func systemEnv() *env {
 			b, err := term.ReadPassword(stdin)
 			return string(b), err
 		},
+		memory: memlimit.FromCgroup,
 		listen: func(ctx context.Context, address string) (net.Listener, error) {
 			var lc net.ListenConfig
 			return lc.Listen(ctx, "tcp", address)

@@ -47,6 +47,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.log = newLogger(s.env.stderr, s.cfg)
 	s.metrics = telemetry.New()
 	s.metrics.Health.Log = s.log
+	s.limitMemory()
 	if s.data, err = s.open(ctx); err != nil {
 		return err
 	}

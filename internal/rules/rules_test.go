@@ -50,6 +50,9 @@ var forbidden = map[string][]string{
 // foreign says which packages alone import a module of others: protocol words stay at
 // the edge, SQL in its place.
 var foreign = map[string][]string{
+	"github.com/KimMachineGun/automemlimit":  {"cmd"},
+	"golang.org/x/crypto/x509roots/fallback": {"cmd"},
+
 	"blitiri.com.ar/go/spf":               {"internal/mailauth"},
 	"golang.org/x/net/publicsuffix":       {"internal/mailauth", "dnsutil"},
 	"github.com/emersion/go-imap/v2":      {"imapd", "internal/e2e", "cmd"},
