@@ -184,6 +184,7 @@ func (p *port) headerless() func() []byte {
 		"smtp": "421 4.7.0 " + text, "submission": "421 4.7.0 " + text, // RFC 5321 section 3.8
 		"imap": "* BYE " + text,           // RFC 9051 section 7.1.5
 		"pop3": "-ERR [SYS/PERM] " + text, // RFC 3206
+		"web":  "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" + text,
 		"http": "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n" + text,
 	}[p.protocol]
 	if line == "" {

@@ -68,7 +68,7 @@ func TestSharedFile(t *testing.T) {
 // TestHeaderless: what may speak in the clear says what is missing, in one line.
 func TestHeaderless(t *testing.T) {
 	for protocol, want := range map[string]string{
-		"smtp": "421 4.7.0 ", "submission": "421 ", "imap": "* BYE ", "pop3": "-ERR ", "http": "HTTP/1.1 400 ",
+		"smtp": "421 4.7.0 ", "submission": "421 ", "imap": "* BYE ", "pop3": "-ERR ", "http": "HTTP/1.1 400 ", "web": "HTTP/1.1 400 ",
 		"submissions": "", "imaps": "", "pop3s": "",
 	} {
 		line := (&port{protocol: protocol}).headerless()

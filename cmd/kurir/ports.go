@@ -14,7 +14,6 @@ import (
 	"kurir/imapd"
 	"kurir/internal/config"
 	"kurir/internal/listen"
-	"kurir/internal/web"
 	"kurir/pop3d"
 	"kurir/smtpd"
 )
@@ -40,6 +39,8 @@ func allPorts(c *config.Config) []*port {
 		{protocol: "pop3", name: "POP3", addresses: c.POP3.Address, reject: pop3d.Reject},
 		{protocol: "pop3s", name: "POP3 with TLS", addresses: c.POP3S.Address},
 		{protocol: "http", name: "HTTP", addresses: c.HTTP.Address},
+		{protocol: "web", name: "public HTTP", addresses: c.Web.HTTP, reject: rejectHTTP},
+		{protocol: "webs", name: "public HTTPS", addresses: c.Web.HTTPS},
 	}
 }
 
@@ -71,6 +72,8 @@ func (s *site) servers() map[string]serveFunc {
 		"pop3":        implicitTLS(pop3.Serve, false),
 		"pop3s":       implicitTLS(pop3.Serve, true),
 		"http":        s.webServer().Serve,
+		"web":         s.serveWeb,
+		"webs":        s.serveWebTLS,
 	}
 }
 
@@ -216,13 +219,6 @@ func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount,
-	}
-}
-
-func (s *site) webServer() *web.Server {
-	return &web.Server{
-		Hostname: s.cfg.Hostname, Version: programVersion(), Log: s.log,
-		Health: s.metrics.Health.Handler(), Metrics: s.metrics.Handler(),
 	}
 }
 

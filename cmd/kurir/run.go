@@ -14,6 +14,7 @@ import (
 
 	"kurir/internal/admin"
 	"kurir/internal/auth"
+	"kurir/internal/certs"
 	"kurir/internal/config"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
@@ -33,8 +34,9 @@ type site struct {
 	log     *slog.Logger
 	metrics *telemetry.Metrics
 	data    *data
-	tls     *tls.Config
-	caFile  string // of our own certificate authority; empty with the admin's certificate
+	tls     *tls.Config    // of the mail ports
+	certs   *certs.Manager // where s.tls comes from
+	caFile  string         // of our own certificate authority; empty with the admin's certificate
 	auth    *auth.Authenticator
 	ports   []*port
 	gate    *gate.Gate   // nil: nobody is looked at
@@ -52,7 +54,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.data.Close()) }()
-	if s.tls, err = s.certificates(); err != nil {
+	if err := s.openCerts(ctx); err != nil {
 		return err
 	}
 	if err := s.openGate(); err != nil {
@@ -90,6 +92,19 @@ func (s *site) open(ctx context.Context) (*data, error) {
 		return nil, fmt.Errorf("another kurir works with the data directory %s: stop it first, or choose another directory (%w)", dir, err)
 	}
 	return d, err
+}
+
+// openCerts makes what the ports serve with TLS.
+func (s *site) openCerts(ctx context.Context) error {
+	fallback, err := s.certificates()
+	if err != nil {
+		return err
+	}
+	if s.certs, err = certs.Open(ctx, certs.Options{Fallback: fallback}); err != nil {
+		return err
+	}
+	s.tls = s.certs.TLS()
+	return nil
 }
 
 // certificates returns the TLS configuration of the admin's certificate or, without
@@ -141,6 +156,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
+	backs.Go(func() { s.certs.Run(back) })
 	backs.Go(func() { s.data.queue.Run(back) })
 	backs.Go(func() { s.data.tlsPolicies.Run(back) })
 	backs.Go(func() { s.data.signing.Run(back) })

@@ -35,6 +35,7 @@ func (l *loader) check() {
 	l.checkLMTP()
 	l.checkInbound()
 	l.checkTrust()
+	l.checkACME()
 	l.checkOutbound()
 }
 

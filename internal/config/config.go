@@ -38,8 +38,10 @@ type Config struct {
 	POP3        Listener
 	POP3S       Listener
 	HTTP        Listener
+	Web         Web
 
 	TLS     TLS
+	ACME    ACME
 	Limits  Limits
 	Inbound Inbound
 	Proxy   Proxy
@@ -75,6 +77,7 @@ type SMTP struct {
 type TLS struct {
 	Cert, Key              string         // PEM files; both empty means a certificate of kurir's own CA
 	PlaintextLoginNetworks []netip.Prefix // clients that may log in without TLS
+	ClientCA               string         // PEM; clients of mail apps may log in with a certificate of these CAs; empty: none
 }
 
 // Limits are the bounds on what clients may do.
@@ -121,6 +124,8 @@ func Default() *Config {
 		POP3:        Listener{[]string{":110"}},
 		POP3S:       Listener{[]string{":995"}},
 		HTTP:        Listener{[]string{"127.0.0.1:8080"}},
+		Web:         Web{HTTP: []string{}, HTTPS: []string{}},
+		ACME:        ACME{Directory: LetsEncrypt, Challenges: []string{}, Names: []string{}},
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 100, Messages: 1000, Errors: 10,
 			Connections: 2000, ConnectionsPerAddress: 50, ConnectionsPerAccount: 50,

@@ -37,8 +37,10 @@ var sections = map[string]string{
 	"imaps":       "The same with TLS from the start.",
 	"pop3":        "POP3: fetching mail, with STLS.",
 	"pop3s":       "The same with TLS from the start.",
-	"http":        "HTTP: /healthz and /metrics. Anyone who can connect can read them.",
+	"http":        "HTTP: /healthz and /metrics, and what [web] has, for a proxy. Anyone who can connect can read them.",
+	"web":         "Web: pages for users and mail apps, and what a CA asks for. /metrics and /healthz are not here.",
 	"tls":         "TLS: the certificate of this server.",
+	"acme":        "ACME: certificates from a CA such as Let's Encrypt (docs/certificates.md).",
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
 	"inbound":     "Inbound: what strangers meet on port 25 before their messages. Users who log in, and\n# devices, never do.",
 	"trust":       "Trust: what becomes of strangers' mail that does not prove who sent it (docs/trust.md).",
@@ -74,6 +76,8 @@ func fields(c *Config) []field {
 		{key: "pop3.address", target: &c.POP3.Address, listen: true, doc: address},
 		{key: "pop3s.address", target: &c.POP3S.Address, listen: true, doc: address},
 		{key: "http.address", target: &c.HTTP.Address, listen: true, doc: address},
+		webFields(c)[0],
+		webFields(c)[1],
 
 		{key: "tls.cert", target: &c.TLS.Cert, path: true,
 			doc: "PEM file with the certificate and its chain. It is read again when it changes.\n\"\" is a certificate from a CA of kurir's own, which each device must be told to trust."},
@@ -81,6 +85,11 @@ func fields(c *Config) []field {
 		{key: "tls.plaintext_login_networks", target: &c.TLS.PlaintextLoginNetworks,
 			doc: "Networks whose clients may log in without TLS, such as [\"127.0.0.0/8\", \"::1/128\"].\nTheir passwords can be read on the way."},
 
+		{key: "tls.client_ca", target: &c.TLS.ClientCA, path: true,
+			doc: "PEM file with CAs by whose certificates users may log in (SASL EXTERNAL), in place of a\npassword. \"\" is none."},
+	}
+	all = append(all, acmeFields(c)...)
+	all = append(all, []field{
 		{key: "limits.message_size", target: &c.Limits.MessageSize, doc: "Size of one message."},
 		{key: "limits.recipients", target: &c.Limits.Recipients, doc: "Recipients of one message; RFC 5321 asks for 100 at least."},
 		{key: "limits.messages", target: &c.Limits.Messages, doc: "Messages in one SMTP connection."},
@@ -101,7 +110,7 @@ func fields(c *Config) []field {
 		{key: "limits.account_recipients_hour", target: &c.Limits.AccountRecipientsHour, least: none,
 			doc: "Recipients in other domains that an account may write to within an hour; 0 is no limit."},
 		{key: "limits.account_recipients_day", target: &c.Limits.AccountRecipientsDay, least: none, doc: "The same within a day."},
-	}
+	}...)
 	all = append(all, inboundFields(c)...)
 	all = append(all, trustFields(c)...)
 	all = append(all, lmtpFields(c)...)

@@ -29,8 +29,11 @@ func other(f field) (inTOML, inEnv string) {
 		if f.key == "dns.servers" {
 			return `["192.0.2.53", "[2001:db8::53]:53"]`, "192.0.2.53,[2001:db8::53]:53"
 		}
-		if strings.HasPrefix(f.key, "inbound.") || f.key == "trust.arc_sealers" {
+		if strings.HasPrefix(f.key, "inbound.") || f.key == "acme.names" || f.key == "trust.arc_sealers" {
 			return `["a.example", "b.example"]`, "a.example,b.example"
+		}
+		if f.key == "acme.challenges" {
+			return `["http-01"]`, "http-01"
 		}
 		return `["127.0.0.1:0", "[::1]:0"]`, "127.0.0.1:0,[::1]:0"
 	case *[]netip.Prefix:
@@ -39,6 +42,7 @@ func other(f field) (inTOML, inEnv string) {
 	for key, value := range map[string]string{
 		"hostname": "mx.example.org", "log.level": "error", "log.format": "json", "admin": "alice@example.com",
 		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none", "relay.fallback": "smtp.example.net:2525", "relay.fallback_tls": "none",
+		"acme.email": "bob@example.com", "acme.directory": "https://ca.example/dir", "acme.dns_provider": "desec",
 		"trust.dmarc": "mark", "dns.trusted": "yes", "lmtp.socket_mode": "0666", "trust.own_domains": "off", "relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
 	} {
 		if f.key == key {
@@ -71,6 +75,8 @@ func TestEachKey(t *testing.T) {
 			rest = "\nrelay.fallback = 'h'\nrelay.fallback_password = 'p'"
 		case "relay.fallback_password", "relay.fallback_password_file":
 			rest = "\nrelay.fallback = 'h'\nrelay.fallback_username = 'u'"
+		default:
+			rest = acmeRest[f.key]
 		}
 		file := good(t, base+f.key+" = "+inTOML+rest)
 		env := good(t, base+strings.TrimPrefix(rest, "\n"), f.env()+"="+inEnv)
@@ -83,7 +89,7 @@ func TestEachKey(t *testing.T) {
 			derived := f.key == "data" && set[i].key == "control" || // lies in data, unless it is set
 				f.key == "limits.connections" && strings.HasPrefix(set[i].key, "limits.connections_per_") ||
 				f.key == "relay.connections" && set[i].key == "relay.connections_per_destination" ||
-				rest != "" && (strings.HasPrefix(set[i].key, "tls.") || strings.HasPrefix(set[i].key, "relay.smarthost") || strings.HasPrefix(set[i].key, "relay.fallback"))
+				rest != "" && (strings.HasPrefix(set[i].key, "tls.") || strings.HasPrefix(set[i].key, "relay.smarthost") || strings.HasPrefix(set[i].key, "relay.fallback") || strings.HasPrefix(set[i].key, "acme."))
 			if same == (set[i].key == f.key) && !derived {
 				t.Errorf("%s changed %s: %v", f.key, set[i].key, !same)
 			}

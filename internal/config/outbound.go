@@ -132,7 +132,7 @@ func (c *Config) ReadPasswords() error {
 	for i := range c.Routes {
 		read(fmt.Sprintf("route[%d].password_file", i+1), &c.Routes[i].Smarthost)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.readACMESecrets()...)...)
 }
 
 // readPassword reads the only line of a file.

@@ -11,7 +11,7 @@ import (
 func (c *Config) Warnings() []string {
 	all := append([]string{}, c.warnings...)
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	if c.TLS.Cert == "" {
+	if c.TLS.Cert == "" && !c.ACME.Enabled {
 		add("tls.cert is not set: the certificate is from kurir's own CA, which no device trusts unless told to")
 	}
 	for _, p := range c.TLS.PlaintextLoginNetworks {
@@ -59,6 +59,7 @@ func (c *Config) Warnings() []string {
 	}
 	c.inboundWarnings(add)
 	c.trustWarnings(add)
+	c.acmeWarnings(add)
 	c.outboundWarnings(add)
 	return all
 }

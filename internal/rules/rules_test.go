@@ -44,6 +44,7 @@ var forbidden = map[string][]string{
 	"internal/listen":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 	"internal/gate":        {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/mailauth", "internal/policy", "cmd"},
 	"internal/mailauth":    {"smtpd", "imapd", "pop3d", "store", "internal/policy", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
+	"internal/certs":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/admin", "internal/web", "internal/config", "cmd"},
 	"internal/config":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
@@ -58,6 +59,10 @@ var foreign = map[string][]string{
 	"github.com/emersion/go-imap/v2":      {"imapd", "internal/e2e", "cmd"},
 	"github.com/emersion/go-smtp":         {"smtpd", "internal/e2e", "cmd"},
 	"github.com/emersion/go-msgauth":      {"internal/mailauth", "internal/signing"},
+	"github.com/caddyserver/certmagic":    {"internal/certs"},
+	"github.com/mholt/acmez/v3":           {"internal/certs"},
+	"github.com/libdns":                   {"internal/certs"},
+	"go.uber.org/zap":                     {"internal/certs"},
 	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
 	"github.com/spf13/cobra":              {"cmd"},

@@ -19,12 +19,13 @@ var indexText string
 
 // Server answers HTTP requests.
 type Server struct {
-	Hostname string        // shown on the index page
-	Version  string        // shown on the index page
-	Health   http.Handler  // answers /healthz; nil: 404
-	Metrics  http.Handler  // answers /metrics; nil: 404
-	Grace    time.Duration // how long open requests may still take after the stop; zero means one second
-	Log      *slog.Logger  // nil: slog.Default()
+	Hostname string                               // shown on the index page
+	Version  string                               // shown on the index page
+	Health   http.Handler                         // answers /healthz; nil: 404
+	Metrics  http.Handler                         // answers /metrics; nil: 404
+	Outer    func(next http.Handler) http.Handler // goes around all routes; nil: nothing
+	Grace    time.Duration                        // how long open requests may still take after the stop; zero means one second
+	Log      *slog.Logger                         // nil: slog.Default()
 }
 
 // Serve answers requests on l until ctx is done, then lets open requests end within
@@ -38,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		grace = time.Second // pages are small; a client that has asked nothing must not hold the stop
 	}
 	hs := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           s.outer(),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute,
@@ -61,6 +62,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return nil
 	}
 	return err
+}
+
+// outer is Handler with what goes around it.
+func (s *Server) outer() http.Handler {
+	if s.Outer == nil {
+		return s.Handler()
+	}
+	return s.Outer(s.Handler())
 }
 
 // Handler returns the routes.
