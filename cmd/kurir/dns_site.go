@@ -112,16 +112,7 @@ func machineAddresses() []netip.Addr {
 // is not offered, unless a proxy on this machine passes it on.
 func (t *dnsTarget) findServices(cfg *config.Config) {
 	proxied := slices.ContainsFunc(cfg.Proxy.Networks, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
-	for _, p := range []struct {
-		name   string
-		listen []string
-	}{
-		{"submissions", cfg.Submissions.Address}, {"submission", cfg.Submission.Address},
-		{"imaps", cfg.IMAPS.Address}, {"imap", cfg.IMAP.Address},
-		{"pop3s", cfg.POP3S.Address}, {"pop3", cfg.POP3.Address},
-	} {
-		t.Services = append(t.Services, dnsutil.Service{Name: p.name, Port: offeredPort(p.listen, proxied)})
-	}
+	t.Services = offeredServices(cfg, proxied)
 	if offeredPort(cfg.SMTP.Address, proxied) == 0 {
 		t.note("No mail comes in: smtp.address of the configuration has no address that others can reach.")
 	}

@@ -4,38 +4,27 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/http"
 
 	"kurir/internal/web"
 )
 
 // webServer is what the admin and a proxy reach: the figures, and the public pages.
 func (s *site) webServer() *web.Server {
-	return &web.Server{
-		Hostname: s.cfg.Hostname, Version: programVersion(), Log: s.log,
-		Health: s.metrics.Health.Handler(), Metrics: s.metrics.Handler(), Outer: s.certs.HTTPChallenge,
-	}
+	server := s.publicServer()
+	server.Health, server.Metrics, server.Outer = s.metrics.Health.Handler(), s.metrics.Handler(), s.certs.HTTPChallenge
+	server.Open = false
+	return server
 }
 
 // publicServer is what everybody reaches by [web].
 func (s *site) publicServer() *web.Server {
-	return &web.Server{Hostname: s.cfg.Hostname, Version: programVersion(), Log: s.log}
+	return &web.Server{Hostname: s.cfg.Hostname, Version: programVersion(), Log: s.log, Pages: s.pages(), Open: true}
 }
 
 // serveWeb serves web.http: what a CA asks for, and the way to HTTPS where that is served.
 func (s *site) serveWeb(ctx context.Context, l net.Listener) error {
 	server := s.publicServer()
 	server.Outer = s.certs.HTTPChallenge
-	if len(s.cfg.Web.HTTPS) > 0 {
-		_, port, err := net.SplitHostPort(s.cfg.Web.HTTPS[0])
-		if err != nil {
-			return err
-		}
-		if port == "0" {
-			_, port, _ = s.hostPort("webs")
-		}
-		server.Outer = func(http.Handler) http.Handler { return s.certs.HTTPChallenge(web.ToHTTPS(port)) }
-	}
 	return server.Serve(ctx, l)
 }
 

@@ -65,6 +65,8 @@ var foreign = map[string][]string{
 	"go.uber.org/zap":                     {"internal/certs"},
 	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
+	"github.com/smallstep/pkcs7":          {"internal/web"},
+	"rsc.io/qr":                           {"internal/web", "cmd"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},

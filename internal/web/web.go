@@ -1,6 +1,8 @@
-// Package web is kurir's HTTP front-end: /healthz for container health checks and load
-// balancers, /metrics for Prometheus, and an index page that names them. It holds no
-// state and knows no mail; what it shows comes from the handlers that it is given.
+// Package web is kurir's HTTP front-end. For everybody: how mail apps find their settings
+// (autoconfig, Autodiscover, profiles for Apple's devices), the policy of MTA-STS, and the
+// pages under /setup, where people set up their devices. For the admin: /healthz for
+// container health checks and load balancers, /metrics for Prometheus, and an index page
+// that names them. It knows no mail; what it shows comes from what it is given.
 package web
 
 import (
@@ -26,15 +28,14 @@ type Server struct {
 	Outer    func(next http.Handler) http.Handler // goes around all routes; nil: nothing
 	Grace    time.Duration                        // how long open requests may still take after the stop; zero means one second
 	Log      *slog.Logger                         // nil: slog.Default()
+	Pages    Pages                                // what is for everybody; without Pages.Ours there is nothing
+	Open     bool                                 // Serve answers with Public, not with Handler
 }
 
 // Serve answers requests on l until ctx is done, then lets open requests end within
 // Grace and closes l. It returns nil after a stop that was asked for.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	log, grace := s.Log, s.Grace
-	if log == nil {
-		log = slog.Default()
-	}
+	log, grace := s.log(), s.Grace
 	if grace == 0 {
 		grace = time.Second // pages are small; a client that has asked nothing must not hold the stop
 	}
@@ -64,15 +65,27 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// outer is Handler with what goes around it.
+// outer is what Serve answers with, and what goes around it.
 func (s *Server) outer() http.Handler {
-	if s.Outer == nil {
-		return s.Handler()
+	h := s.Handler()
+	if s.Open {
+		h = s.Public()
 	}
-	return s.Outer(s.Handler())
+	if s.Outer == nil {
+		return h
+	}
+	return s.Outer(h)
 }
 
-// Handler returns the routes.
+func (s *Server) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.Default()
+	}
+	return s.Log
+}
+
+// Handler returns the routes for the admin and for a reverse proxy: health, metrics, and
+// all that is public.
 func (s *Server) Handler() http.Handler {
 	page := template.Must(template.New("index").Parse(indexText))
 	mux := http.NewServeMux()
@@ -85,6 +98,9 @@ func (s *Server) Handler() http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_ = page.Execute(w, s) // fails only if the client has gone
 	})
+	if s.Pages.Ours != nil {
+		mux.Handle("/", s.public())
+	}
 	return hardened(mux)
 }
 

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+
+	"kurir/dnsutil"
+	"kurir/internal/config"
+	"kurir/internal/web"
+)
+
+// pages are the public pages of this server.
+func (s *site) pages() web.Pages {
+	proxied := s.local || slices.ContainsFunc(s.cfg.Proxy.Networks, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
+	return web.Pages{
+		Services: offeredServices(s.cfg, proxied),
+		Ours:     s.data.directory.IsLocalDomain,
+		Policy: func(domain string) string {
+			return dnsutil.Site{Domain: domain, Host: s.cfg.Hostname}.Policy()
+		},
+		Certificate: s.serverCertificate,
+		HTTPS:       s.httpsPort(),
+		Proxies:     s.cfg.Proxy.Networks,
+	}
+}
+
+// httpsPort is where browsers reach the public pages with TLS; "": nowhere.
+func (s *site) httpsPort() string {
+	if len(s.cfg.Web.HTTPS) == 0 {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(s.cfg.Web.HTTPS[0])
+	if err != nil || port == "0" {
+		_, port, _ = s.hostPort("webs")
+	}
+	return port
+}
+
+// serverCertificate is the one that clients of this server's name are shown.
+func (s *site) serverCertificate() (*tls.Certificate, error) {
+	switch {
+	case s.tls.GetCertificate != nil:
+		return s.tls.GetCertificate(&tls.ClientHelloInfo{
+			ServerName: s.cfg.Hostname, SupportedVersions: []uint16{tls.VersionTLS13},
+			SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256},
+		})
+	case len(s.tls.Certificates) > 0:
+		return &s.tls.Certificates[0], nil
+	}
+	return nil, errors.New("there is no certificate")
+}
+
+// offeredServices are the protocols that mail apps can use, with their ports: the SRV
+// records and the settings that apps fetch come from it. loopback tells that what is
+// served on loopback alone counts.
+func offeredServices(cfg *config.Config, loopback bool) []dnsutil.Service {
+	var all []dnsutil.Service
+	for _, p := range []struct {
+		name   string
+		listen []string
+	}{
+		{"submissions", cfg.Submissions.Address}, {"submission", cfg.Submission.Address},
+		{"imaps", cfg.IMAPS.Address}, {"imap", cfg.IMAP.Address},
+		{"pop3s", cfg.POP3S.Address}, {"pop3", cfg.POP3.Address},
+	} {
+		all = append(all, dnsutil.Service{Name: p.name, Port: offeredPort(p.listen, loopback)})
+	}
+	return all
+}
