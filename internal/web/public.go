@@ -82,7 +82,11 @@ func (s *Server) toHTTPS(w http.ResponseWriter, r *http.Request) {
 	if kind, domain := s.hostOf(r); kind != "" {
 		host = kind + "." + domain
 	}
-	to := s.secureURL(host) + r.URL.RequestURI()
+	page := r.URL.RequestURI()
+	if !strings.HasPrefix(page, "/") { // OPTIONS *
+		page = "/"
+	}
+	to := s.secureURL(host) + page
 	code := http.StatusFound // Outlook follows no other
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		code = http.StatusTemporaryRedirect
