@@ -142,7 +142,7 @@ func authReply(err error) error {
 	case errors.Is(err, auth.ErrInvalid):
 		r = no(imap.ResponseCodeAuthenticationFailed, "Wrong user name or password")
 	case errors.Is(err, auth.ErrDisabled):
-		r = no(imap.ResponseCodeAuthorizationFailed, "Account is disabled")
+		return no(imap.ResponseCodeContactAdmin, auth.Disabled("Account is disabled", err))
 	case errors.Is(err, auth.ErrThrottled):
 		r = no(imap.ResponseCodeUnavailable, "Too many failed logins, try again later")
 		return r

@@ -42,7 +42,8 @@ func TestReplies(t *testing.T) {
 		{context.Canceled, "NO [UNAVAILABLE] Server is stopping", false},
 		{errors.New("secret path"), "NO [SERVERBUG] Internal error", true},
 		{authReply(auth.ErrInvalid), "NO [AUTHENTICATIONFAILED] Wrong user name or password", false},
-		{authReply(auth.ErrDisabled), "NO [AUTHORIZATIONFAILED] Account is disabled", false},
+		{authReply(auth.ErrDisabled), "NO [CONTACTADMIN] Account is disabled", false},
+		{authReply(&auth.DisabledError{Message: "back in März"}), "NO [CONTACTADMIN] Account is disabled: back in Marz", false},
 	} {
 		r := replyTo(tt.err)
 		if got := fmt.Sprintf("%s [%s] %s", r.Type, r.Code, r.Text); got != tt.want {

@@ -75,7 +75,7 @@ func refuseLogin(err error) error {
 		{auth.ErrDisabled, codeAuth, "This account is disabled"},
 	} {
 		if errors.Is(err, m.is) {
-			return &refusal{code: m.code, text: m.text, err: err, count: true}
+			return &refusal{code: m.code, text: auth.Disabled(m.text, err), err: err, count: true}
 		}
 	}
 	return &refusal{code: codeSysTemp, text: "Cannot check passwords now, try again later", err: err, count: true}

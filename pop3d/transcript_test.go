@@ -40,7 +40,7 @@ func (a *testAuth) Authenticate(_ context.Context, at auth.Attempt) (auth.Login,
 	case at.Password != "secret" && at.Password != "two words " && at.Password != "pässword":
 		return auth.Login{}, auth.ErrInvalid
 	case at.Username == "off@example.org":
-		return auth.Login{}, auth.ErrDisabled
+		return auth.Login{}, &auth.DisabledError{Message: "ask us"}
 	case at.Username == "nobox@example.org", at.Username == alice:
 		return auth.Login{Address: at.Username}, nil
 	}

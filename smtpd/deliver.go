@@ -54,13 +54,14 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 		return replyTo(err)
 	}
 	var failed []Failure
-	if len(s.targets) > 0 {
+	open, waiting := s.openTargets()
+	if len(open) > 0 {
 		var err error
-		if failed, err = w.srv.Store.Deliver(ctx, m, s.targets); err != nil {
+		if failed, err = w.srv.Store.Deliver(ctx, m, open); err != nil {
 			return replyTo(err)
 		}
 	}
-	failed = s.settleEach(failed)
+	failed = s.settleEach(append(failed, waiting...))
 	all := passed
 	if len(failed) > 0 || s.needsQueue() {
 		if len(failed) > 0 {

@@ -26,7 +26,7 @@ import (
 )
 
 // fakeDirectory has the domain local.test with alice, bob, carol (who has no room), dave
-// (who is disabled), scanner, and the aliases staff, which leads to alice and bob, friend and
+// (who is disabled), erin, whose mail is put off, scanner, and the aliases staff, which leads to alice and bob, friend and
 // busy, which lead to friend@elsewhere.example, and choir, which leads to alice and three
 // addresses elsewhere; twin leads to an alias of another domain here as well. Of the
 // domain down.test it cannot tell.
@@ -52,6 +52,15 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		names = []string{"alice", "bob"}
 	case "mixed":
 		names = []string{"alice", "carol"}
+	case "erin", "away":
+		rs = []directory.Recipient{{Account: directory.Account{Address: "erin@local.test", Disabled: true}, Deferred: true, Message: "back in März"}}
+		if local == "away" {
+			names = []string{"bob"}
+		}
+	case "shut":
+		rs = remoteTargets(local, "friend@elsewhere.example")
+		rs[0].Deferred = true
+		return rs, nil
 	case "friend", "busy":
 		return remoteTargets(local, "friend@elsewhere.example"), nil
 	case "twin":

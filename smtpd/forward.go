@@ -80,6 +80,10 @@ func (s *session) returning(to Path) (r recipient, is bool, err error) {
 func (s *session) lead(found []directory.Recipient) (r recipient, err error) {
 	room := false
 	for _, one := range found {
+		if one.Deferred {
+			err = s.putOff(one, &r)
+			continue
+		}
 		if one.Remote != "" {
 			o := onward{address: one.Remote, alias: one.Alias}
 			if o.sender, err = s.onwardSender(one.Alias); err != nil {

@@ -40,6 +40,15 @@ func (r *Reply) because(err error) *Reply {
 	return &c
 }
 
+// saying adds what the administrator says in err of an account that is closed.
+func (r *Reply) saying(err error) *Reply {
+	r.Text = auth.Disabled(r.Text, err)
+	if d, ok := errors.AsType[*directory.DeferredError](err); ok && d.Message != "" {
+		r.Text += ": " + directory.Plain(d.Message)
+	}
+	return r
+}
+
 // append writes the reply's line.
 func (r *Reply) append(b []byte) []byte {
 	if r.Status == "" {
@@ -122,6 +131,7 @@ var (
 	replyNoDomain      = &Reply{550, "5.1.2", "what is after the @ can't be a mail server's name or address", nil}
 	replyAliasLoop     = &Reply{550, "5.4.6", "alias leads in a circle", nil}
 	replyBadAddress    = &Reply{553, "5.1.3", "no address that mail can be kept for", nil}
+	replyDeferred      = &Reply{450, "4.2.1", "this mailbox takes no mail at the moment", nil}
 	replyOverQuota     = &Reply{452, "4.2.2", "mailbox is full", nil}
 	replyManyTargets   = &Reply{452, "4.5.3", "too many recipients", nil}
 	replyQueueFull     = &Reply{452, "4.3.1", "queue is full, try again later", nil}
@@ -156,6 +166,7 @@ func replies() []struct {
 		{auth.ErrDisabled, replyAuthDisabled},
 		{auth.ErrThrottled, replyAuthThrottled},
 		{auth.ErrUnavailable, replyAuthLater},
+		{directory.ErrDeferred, replyDeferred},
 		{store.ErrOverQuota, replyOverQuota},
 		{store.ErrDiskFull, replyDiskFull},
 		{queue.ErrFull, replyQueueFull},
@@ -175,7 +186,7 @@ func replyTo(err error) *Reply {
 	}
 	for _, m := range replies() {
 		if errors.Is(err, m.is) {
-			return m.reply.because(err)
+			return m.reply.because(err).saying(err)
 		}
 	}
 	return replyUnavailable.because(err)

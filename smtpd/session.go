@@ -18,12 +18,13 @@ type session struct {
 	mail       mailCommand
 	recipients []recipient
 	targets    []Target
-	known      map[string]bool // accounts in targets
-	onward     int             // addresses elsewhere that recipients lead to
-	tlsWaived  bool            // what recipients' domains ask for of TLS does not count for the sender
-	verdict    policy.Verdict  // on a stranger's message, once it was judged
-	each       outcomes        // of LMTP
-	partial    bool            // a message was refused before its last chunk
+	known      map[string]bool  // accounts in targets
+	closed     map[string]error // of these, those whose mail has to wait, and why
+	onward     int              // addresses elsewhere that recipients lead to
+	tlsWaived  bool             // what recipients' domains ask for of TLS does not count for the sender
+	verdict    policy.Verdict   // on a stranger's message, once it was judged
+	each       outcomes         // of LMTP
+	partial    bool             // a message was refused before its last chunk
 }
 
 var _ smtp.AuthSession = (*session)(nil)

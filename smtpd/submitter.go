@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"kurir/internal/auth"
 	"kurir/internal/directory"
 )
 
@@ -99,8 +100,10 @@ func (s *session) mayStillSend() *Reply {
 	switch {
 	case err != nil && replyTo(err).Code < 500:
 		return replyTo(err)
-	case err != nil || len(found) != 1 || found[0].Account.Address != s.account || found[0].Account.Disabled:
+	case err != nil || len(found) != 1 || found[0].Account.Address != s.account:
 		return replyNoAccount.because(err)
+	case found[0].Account.Disabled:
+		return replyNoAccount.because(nil).saying(&auth.DisabledError{Message: found[0].Account.Message})
 	}
 	return nil
 }

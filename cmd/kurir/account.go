@@ -20,7 +20,7 @@ func accountCommand(e *env) *cobra.Command {
   kurir account passwd alice@example.org --generate
   kurir account list`,
 	}, accountAdd(e), accountList(e), accountPasswd(e), accountQuota(e), accountRename(e),
-		accountDisable(e, true), accountDisable(e, false), accountRemove(e))
+		accountDisable(e), accountEnable(e), accountRemove(e))
 }
 
 func accountAdd(e *env) *cobra.Command {
@@ -131,11 +131,7 @@ func accountList(e *env) *cobra.Command {
 			}
 			return list(e, *asJSON, rows, "ACCOUNT\tSTATE\tQUOTA\tCREATED", "There is no account yet; add one with: kurir account add alice@example.org",
 				func(a admin.Account) string {
-					state := "active"
-					if a.Disabled {
-						state = "disabled"
-					}
-					return a.Address + "\t" + state + "\t" + showQuota(a.Quota) + "\t" + a.Created.Format(time.DateOnly)
+					return a.Address + "\t" + accountState(a) + "\t" + showQuota(a.Quota) + "\t" + a.Created.Format(time.DateOnly)
 				})
 		})
 	}
@@ -204,33 +200,6 @@ in, add an alias afterwards.`,
 			})
 		},
 	}
-}
-
-// accountDisable is the command "disable", or "enable" if not disabled.
-func accountDisable(e *env, disabled bool) *cobra.Command {
-	c := &cobra.Command{
-		Use:     "disable ADDRESS",
-		Short:   "Refuse an account's logins and end its sessions; its mail goes on arriving",
-		Example: `  kurir account disable alice@example.org`,
-		Args:    exactly("ADDRESS"),
-	}
-	done := "Account %s is disabled: it cannot log in, its mail goes on arriving.\n"
-	if !disabled {
-		c.Use = "enable ADDRESS"
-		c.Short = "Let a disabled account log in again"
-		c.Example = `  kurir account enable alice@example.org`
-		done = "Account %s can log in again.\n"
-	}
-	c.RunE = func(c *cobra.Command, args []string) error {
-		return e.with(c.Context(), func(ctx context.Context, o admin.Operations) error {
-			if err := o.DisableAccount(ctx, admin.Disable{Address: args[0], Disabled: disabled}); err != nil {
-				return err
-			}
-			e.printf(done, plain(args[0]))
-			return nil
-		})
-	}
-	return c
 }
 
 func accountRemove(e *env) *cobra.Command {

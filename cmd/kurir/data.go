@@ -149,7 +149,7 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 		return err
 	}
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
-	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk}, d.relay
+	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk, Deferred: d.directory.Deferred}, d.relay
 	q.Directory = forward.Senders{Forwarder: d.forward}
 	d.queue, err = queue.Open(ctx, q)
 	return err

@@ -18,7 +18,7 @@ func domainCommand(e *env) *cobra.Command {
 		Example: `  kurir domain add example.org
   kurir domain alias add example.net example.org
   kurir domain list`,
-	}, domainAdd(e), domainList(e), domainRemove(e), group(&cobra.Command{
+	}, domainAdd(e), domainList(e), domainDisable(e), domainEnable(e), domainRemove(e), group(&cobra.Command{
 		Use:   "alias",
 		Short: "Further names of a domain",
 		Long:  "A domain alias makes every address of a domain valid under another name too.",
@@ -63,9 +63,9 @@ func domainList(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(e, *asJSON, rows, "DOMAIN\tALIAS OF\tACCOUNTS", "There is no domain yet; add one with: kurir domain add example.org",
+			return list(e, *asJSON, rows, "DOMAIN\tALIAS OF\tACCOUNTS\tSTATE", "There is no domain yet; add one with: kurir domain add example.org",
 				func(d admin.Domain) string {
-					return fmt.Sprintf("%s\t%s\t%d", showDomain(d.Name), showDomain(d.AliasOf), d.Accounts)
+					return fmt.Sprintf("%s\t%s\t%d\t%s", showDomain(d.Name), showDomain(d.AliasOf), d.Accounts, closedState(d.Disabled, "disabled", d.Message))
 				})
 		})
 	}

@@ -64,7 +64,10 @@ func (s *Service) ListAccounts(ctx context.Context) ([]Account, error) {
 	rows, err := s.Directory.ListAccounts(ctx)
 	list := make([]Account, len(rows))
 	for i, r := range rows {
-		list[i] = Account{Address: r.Address, Disabled: r.Disabled, Quota: r.Quota, Created: r.Created}
+		list[i] = Account{
+			Address: r.Address, Disabled: r.Own.Disabled, Deferred: r.Own.Defer, Message: r.Own.Message,
+			Closed: r.Disabled && !r.Own.Disabled || r.Deferred && !r.Own.Defer, Quota: r.Quota, Created: r.Created,
+		}
 	}
 	return list, err
 }
@@ -100,7 +103,7 @@ func (s *Service) DisableAccount(ctx context.Context, d Disable) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Directory.DisableAccount(ctx, a.Address, d.Disabled); err != nil {
+	if err := s.Directory.CloseAccount(ctx, a.Address, d.closure()); err != nil {
 		return err
 	}
 	s.forget(a.Address)

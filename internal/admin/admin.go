@@ -38,8 +38,11 @@ type Operations interface {
 	SetQuota(ctx context.Context, q Quota) error
 	// RenameAccount moves an account with its mail to another address.
 	RenameAccount(ctx context.Context, r Rename) error
-	// DisableAccount closes an account to logins or opens it again; mail goes on arriving.
+	// DisableAccount closes an account to logins, and for mail if that is asked for, or
+	// opens it again.
 	DisableAccount(ctx context.Context, d Disable) error
+	// DisableDomain closes a domain with all its accounts, or opens it again.
+	DisableDomain(ctx context.Context, d Disable) error
 	RemoveAccount(ctx context.Context, r Remove) (Removed, error)
 
 	AddAlias(ctx context.Context, a Alias) error
@@ -80,13 +83,18 @@ type Domain struct {
 	Name    string `json:"name"`
 	AliasOf string `json:"alias_of,omitempty"` // empty: a domain of its own
 	// Accounts is how many there are in it; lists fill it.
-	Accounts int `json:"accounts"`
+	Accounts int    `json:"accounts"`
+	Disabled bool   `json:"disabled,omitempty"` // nobody logs in there, all mail is put off
+	Message  string `json:"message,omitempty"`  // why
 }
 
 // Account is one account as lists show it.
 type Account struct {
 	Address  string    `json:"address"`
-	Disabled bool      `json:"disabled"`
+	Disabled bool      `json:"disabled"`           // itself; its domain may be, too
+	Deferred bool      `json:"deferred,omitempty"` // and its mail is put off
+	Message  string    `json:"message,omitempty"`  // why
+	Closed   bool      `json:"domain_disabled,omitempty"`
 	Quota    int64     `json:"quota"` // bytes, 0 none
 	Created  time.Time `json:"created"`
 }
@@ -124,10 +132,12 @@ type Rename struct {
 	New string `json:"new"`
 }
 
-// Disable closes an account to logins, or opens it again.
+// Disable closes an account or a domain, or opens it again.
 type Disable struct {
-	Address  string `json:"address"`
+	Address  string `json:"address"` // or the domain
 	Disabled bool   `json:"disabled"`
+	Defer    bool   `json:"defer,omitempty"`   // its mail is put off, too; a domain's always is
+	Message  string `json:"message,omitempty"` // why, for who logs in and for senders that are put off
 }
 
 // Remove asks for the end of an account.

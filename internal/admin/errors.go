@@ -50,6 +50,7 @@ func kinds() []kind {
 		{"in-use", directory.ErrInUse, http.StatusConflict},
 		{"invalid-address", directory.ErrInvalidAddress, http.StatusBadRequest},
 		{"loop", directory.ErrLoop, http.StatusBadRequest},
+		{"message", directory.ErrMessage, http.StatusBadRequest},
 		{"password", auth.ErrPassword, http.StatusBadRequest},
 		{"mail-exists", store.ErrAccountExists, http.StatusConflict},
 		{"no-mail", store.ErrNoAccount, http.StatusNotFound},

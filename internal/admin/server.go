@@ -33,6 +33,7 @@ func operations() map[string]handler {
 		"domain.alias":       act(Operations.AddDomainAlias),
 		"domain.unalias":     act(Operations.RemoveDomainAlias),
 		"domain.remove":      act(Operations.RemoveDomain),
+		"domain.disable":     act(Operations.DisableDomain),
 		"domain.list":        ask(Operations.ListDomains),
 		"account.add":        call(Operations.AddAccount),
 		"account.list":       ask(Operations.ListAccounts),

@@ -61,6 +61,9 @@ func (r *recorder) RenameAccount(_ context.Context, q Rename) error {
 func (r *recorder) DisableAccount(_ context.Context, q Disable) error {
 	return r.note("DisableAccount", q)
 }
+func (r *recorder) DisableDomain(_ context.Context, q Disable) error {
+	return r.note("DisableDomain", q)
+}
 func (r *recorder) RemoveAccount(_ context.Context, q Remove) (Removed, error) {
 	return Removed{Address: q.Address, MovedTo: "/removed/x"}, r.note("RemoveAccount", q)
 }
@@ -156,7 +159,12 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return nil, o.SetPassword(ctx, Password{"x@a.test", "secret"}) },
 		func(o Operations) (any, error) { return nil, o.SetQuota(ctx, Quota{"x@a.test", 5}) },
 		func(o Operations) (any, error) { return nil, o.RenameAccount(ctx, Rename{"x@a.test", "y@a.test"}) },
-		func(o Operations) (any, error) { return nil, o.DisableAccount(ctx, Disable{"x@a.test", true}) },
+		func(o Operations) (any, error) {
+			return nil, o.DisableAccount(ctx, Disable{"x@a.test", true, true, "grüße"})
+		},
+		func(o Operations) (any, error) {
+			return nil, o.DisableDomain(ctx, Disable{Address: "a.test", Message: "m"})
+		},
 		func(o Operations) (any, error) { return o.RemoveAccount(ctx, Remove{"x@a.test", true}) },
 		func(o Operations) (any, error) {
 			return nil, o.AddAlias(ctx, Alias{Address: "i@a.test", Targets: []string{"x@a.test", "y@a.test"}, MaySend: true})

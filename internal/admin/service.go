@@ -119,7 +119,7 @@ func (s *Service) ListDomains(ctx context.Context) ([]Domain, error) {
 	rows, err := s.Directory.ListDomains(ctx)
 	list := make([]Domain, len(rows))
 	for i, r := range rows {
-		list[i] = Domain{Name: r.Name, AliasOf: r.AliasOf, Accounts: r.Accounts}
+		list[i] = Domain{Name: r.Name, AliasOf: r.AliasOf, Accounts: r.Accounts, Disabled: r.Disabled, Message: r.Message}
 	}
 	return list, err
 }

@@ -142,13 +142,13 @@ func TestAccountLife(t *testing.T) {
 	}
 
 	w.ok(w.SetQuota(ctx, Quota{"alice@example.test", 1 << 20}))
-	w.ok(w.DisableAccount(ctx, Disable{"alice@example.test", true}))
+	w.ok(w.DisableAccount(ctx, Disable{Address: "alice@example.test", Disabled: true}))
 	list, err := w.ListAccounts(ctx)
 	w.ok(err)
 	if len(list) != 1 || !list[0].Disabled || list[0].Quota != 1<<20 || list[0].Created.IsZero() {
 		t.Errorf("list: %+v", list)
 	}
-	w.ok(w.DisableAccount(ctx, Disable{"alice@example.test", false}))
+	w.ok(w.DisableAccount(ctx, Disable{Address: "alice@example.test", Disabled: false}))
 
 	_, before, err := w.Directory.Login(ctx, "alice@example.test")
 	w.ok(err)
@@ -388,7 +388,7 @@ func TestUnknownAccount(t *testing.T) {
 	for name, err := range map[string]error{
 		"passwd":  w.SetPassword(ctx, Password{nobody, "x"}),
 		"quota":   w.SetQuota(ctx, Quota{nobody, 1}),
-		"disable": w.DisableAccount(ctx, Disable{nobody, true}),
+		"disable": w.DisableAccount(ctx, Disable{Address: nobody, Disabled: true}),
 		"list":    second(w.ListMailboxes(ctx, nobody)),
 		"fsck":    second(w.Fsck(ctx, Fsck{Address: nobody})),
 		"remove":  second(w.RemoveAccount(ctx, Remove{Address: nobody})),

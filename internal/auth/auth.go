@@ -30,7 +30,7 @@ var (
 	ErrInvalid = errors.New("wrong user name or password")
 	// ErrThrottled: too many failed logins lately; the error is a *ThrottledError.
 	ErrThrottled = errors.New("too many failed logins")
-	// ErrDisabled: the password is right, but the account may not log in.
+	// ErrDisabled: the password is right, but the account may not log in; the error is a *DisabledError.
 	ErrDisabled = errors.New("account is disabled")
 	// ErrUnavailable: nothing is known about the password; the fault is ours, or the
 	// caller's context has ended.
@@ -204,7 +204,7 @@ func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc dir
 // admit ends a login with the right password.
 func (a *Authenticator) admit(acc directory.Account, c *directory.Credential, who pair) error {
 	if acc.Disabled {
-		return ErrDisabled
+		return &DisabledError{acc.Message}
 	}
 	a.throttle.succeed(who)
 	a.usedMu.Lock()

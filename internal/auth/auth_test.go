@@ -157,13 +157,13 @@ func testAuthenticate(t *testing.T) {
 		}
 	}
 	r := b.dir.rows["bert@example.com"]
-	r.acc.Disabled = true
+	r.acc.Disabled, r.acc.Message = true, "in März"
 	b.dir.rows["bert@example.com"] = r
 	if err := b.login(home, "bert", "wrong"); err != ErrInvalid {
 		t.Errorf("disabled, wrong password: %v", err)
 	}
 	for range 2 {
-		if err := b.login(home, "bert", "right"); err != ErrDisabled {
+		if err := b.login(home, "bert", "right"); !errors.Is(err, ErrDisabled) || Disabled("closed", err) != "closed: in Marz" {
 			t.Errorf("disabled, right password: %v", err)
 		}
 	}

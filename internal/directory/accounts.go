@@ -13,9 +13,12 @@ import (
 type Account struct {
 	ID       int64 // never used again for another account; kept by RenameAccount
 	Address  string
-	Disabled bool // may not log in; mail is still received
+	Disabled bool   // may not log in: it is closed itself, or its domain is
+	Deferred bool   // and mail for it is put off; without, it is still received
+	Message  string // why, for who logs in and for senders who are put off; "" for nothing
 	Quota    int64
 	Created  time.Time
+	Own      Closure // what was said of the account itself, whatever becomes of its domain
 }
 
 // AccountOptions is what an account may start with. The zero value: no password yet,
@@ -23,30 +26,41 @@ type Account struct {
 type AccountOptions struct {
 	Verifier string // of the password, as package auth makes it; "" for none: no login
 	Quota    int64  // bytes, 0 for none
-	Disabled bool
+	Closure
 }
 
 // AddAccount adds an account; its domain has to be there. Errors: ErrInvalidAddress,
-// ErrNoDomain, ErrExists (an account or an alias has the address).
+// ErrNoDomain, ErrExists (an account or an alias has the address), ErrMessage.
 func (d *Directory) AddAccount(ctx context.Context, address string, o AccountOptions) (Account, error) {
 	a, err := ParseAddress(address)
 	if err != nil {
 		return Account{}, err
 	}
-	acc := Account{Address: a.String(), Disabled: o.Disabled, Quota: max(o.Quota, 0), Created: unix(now())}
-	err = d.change(ctx, func(tx *sql.Tx) error {
-		dom, err := findFreeName(ctx, tx, a)
-		if err != nil {
-			return err
-		}
-		const insert = `INSERT INTO accounts (domain, local, disabled, quota, created) VALUES ($1, $2, $3, $4, $5) RETURNING id`
-		row := tx.QueryRowContext(ctx, insert, dom.ID, a.Local, acc.Disabled, acc.Quota, acc.Created.Unix())
-		if err := row.Scan(&acc.ID); err != nil || o.Verifier == "" {
-			return err
-		}
-		return setPassword(ctx, tx, acc.ID, o.Verifier)
+	if o.Closure, err = o.Closure.checked(); err != nil {
+		return Account{}, err
+	}
+	var acc Account
+	err = d.change(ctx, func(tx *sql.Tx) (err error) {
+		acc, err = addAccount(ctx, tx, a, o)
+		return err
 	})
 	return acc, err
+}
+
+func addAccount(ctx context.Context, tx *sql.Tx, a Address, o AccountOptions) (Account, error) {
+	acc := Account{Address: a.String(), Quota: max(o.Quota, 0), Created: unix(now())}
+	dom, err := findFreeName(ctx, tx, a)
+	if err != nil {
+		return acc, err
+	}
+	acc.close(o.Closure, dom.Closure)
+	const insert = `INSERT INTO accounts (domain, local, disabled, defer_mail, message, quota, created)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`
+	row := tx.QueryRowContext(ctx, insert, dom.ID, a.Local, acc.Own.Disabled, acc.Own.Defer, acc.Own.Message, acc.Quota, acc.Created.Unix())
+	if err := row.Scan(&acc.ID); err != nil || o.Verifier == "" {
+		return acc, err
+	}
+	return acc, setPassword(ctx, tx, acc.ID, o.Verifier)
 }
 
 // GetAccount finds an account by its address; a domain alias will do, an alias or a
@@ -69,15 +83,6 @@ func (d *Directory) ListAccounts(ctx context.Context) ([]Account, error) {
 func (d *Directory) SetPassword(ctx context.Context, address, verifier string) error {
 	return d.changeAccount(ctx, address, func(tx *sql.Tx, acc Account) error {
 		return setPassword(ctx, tx, acc.ID, verifier)
-	})
-}
-
-// DisableAccount forbids (or allows again) logins; mail is received all the same.
-// Errors as GetAccount.
-func (d *Directory) DisableAccount(ctx context.Context, address string, disabled bool) error {
-	return d.changeAccount(ctx, address, func(tx *sql.Tx, acc Account) error {
-		_, err := tx.ExecContext(ctx, `UPDATE accounts SET disabled = $1 WHERE id = $2`, disabled, acc.ID)
-		return err
 	})
 }
 
@@ -142,12 +147,14 @@ func (d *Directory) changeAccount(ctx context.Context, address string, fn func(t
 	})
 }
 
-const accountColumns = `a.id, a.local, d.name, a.disabled, a.quota, a.created FROM accounts a JOIN domains d ON d.id = a.domain`
+const accountColumns = `a.id, a.local, d.name, a.disabled, a.defer_mail, a.message, d.disabled, d.message, a.quota, a.created FROM accounts a JOIN domains d ON d.id = a.domain`
 
 func scanAccount(rows *sql.Rows) (acc Account, err error) {
 	var a Address
 	var created int64
-	err = rows.Scan(&acc.ID, &a.Local, &a.Domain, &acc.Disabled, &acc.Quota, &created)
+	var own, domain Closure
+	err = rows.Scan(&acc.ID, &a.Local, &a.Domain, &own.Disabled, &own.Defer, &own.Message, &domain.Disabled, &domain.Message, &acc.Quota, &created)
+	acc.close(own, domain)
 	acc.Address, acc.Created = a.String(), unix(created)
 	return acc, err
 }

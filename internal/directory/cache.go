@@ -121,7 +121,7 @@ func readName(ctx context.Context, q querier, key nameKey) (*entry, error) {
 	if key.local == firstAccountKey {
 		acc, err = firstAccount(ctx, q, ` WHERE a.domain = $1 ORDER BY a.disabled, a.id LIMIT 1`, key.domain)
 		if errors.Is(err, sql.ErrNoRows) {
-			acc, err = firstAccount(ctx, q, ` ORDER BY a.disabled, a.id LIMIT 1`)
+			acc, err = firstAccount(ctx, q, ` ORDER BY d.disabled OR a.disabled, a.id LIMIT 1`)
 		}
 	} else {
 		acc, err = findAccount(ctx, q, key.domain, key.local)

@@ -123,7 +123,7 @@ func TestAccounts(t *testing.T) {
 		_, err := d.AddAccount(ctx, address, AccountOptions{})
 		want(t, "add "+address, err, kind)
 	}
-	acc, err := d.AddAccount(ctx, "Dave@other.test", AccountOptions{Quota: 5 << 30, Disabled: true})
+	acc, err := d.AddAccount(ctx, "Dave@other.test", AccountOptions{Quota: 5 << 30, Closure: Closure{Disabled: true}})
 	want(t, "add", err, nil)
 	for _, spelling := range []string{"dave@other.test", "DAVE@OTHER.TEST", `"dave"@other.test`} {
 		got, err := d.GetAccount(ctx, spelling)
@@ -136,7 +136,7 @@ func TestAccounts(t *testing.T) {
 	}
 	want(t, "quota", d.SetQuota(ctx, "dave@other.test", 7), nil)
 	want(t, "enable", d.DisableAccount(ctx, "dave@other.test", false), nil)
-	acc.Quota, acc.Disabled = 7, false
+	acc.Quota, acc.Disabled, acc.Own = 7, false, Closure{}
 	if got, _ := d.GetAccount(ctx, "dave@other.test"); got != acc {
 		t.Errorf("got %+v, want %+v", got, acc)
 	}
@@ -310,6 +310,9 @@ func resolved(t testing.TB, d *Directory, address string) string {
 		if r.Detail != "" {
 			s += "(" + r.Detail + ")"
 		}
+		if r.Deferred {
+			s += "~"
+		}
 		names = append(names, s)
 	}
 	return strings.Join(names, " ")
@@ -320,7 +323,7 @@ func TestMigrationsHaveStableNames(t *testing.T) {
 	for _, m := range Migrations {
 		names = append(names, m.Name)
 	}
-	if !reflect.DeepEqual(names, []string{"directory/1", "directory/2 remote targets"}) {
+	if !reflect.DeepEqual(names, []string{"directory/1", "directory/2 remote targets", "directory/3 closed for mail"}) {
 		t.Errorf("names in databases out there may not change: %q", names)
 	}
 }

@@ -15,6 +15,7 @@ type Domain struct {
 	AliasOf  string // the domain that this one means; "" if it is one itself
 	Accounts int    // accounts in it; filled by ListDomains
 	Created  time.Time
+	Closure  // of an alias of a domain: open
 }
 
 // AddDomain makes name a local domain. Errors: ErrInvalidAddress, ErrExists, ErrInUse
@@ -110,14 +111,14 @@ func (d *Directory) IsLocalDomain(ctx context.Context, name string) (bool, error
 	return ok, err
 }
 
-const domainColumns = `d.id, d.name, coalesce(t.name, ''), d.created FROM domains d LEFT JOIN domains t ON t.id = d.target`
+const domainColumns = `d.id, d.name, coalesce(t.name, ''), d.created, d.disabled, d.message FROM domains d LEFT JOIN domains t ON t.id = d.target`
 
 func listDomains(ctx context.Context, q querier) ([]Domain, error) {
 	const query = `SELECT (SELECT count(*) FROM accounts WHERE domain = d.id), ` + domainColumns + ` ORDER BY d.name`
 	return collect(ctx, q, func(rows *sql.Rows) (dom Domain, err error) {
 		var created int64
-		err = rows.Scan(&dom.Accounts, &dom.ID, &dom.Name, &dom.AliasOf, &created)
-		dom.Created = unix(created)
+		err = rows.Scan(&dom.Accounts, &dom.ID, &dom.Name, &dom.AliasOf, &created, &dom.Disabled, &dom.Message)
+		dom.Created, dom.Defer = unix(created), dom.Disabled
 		return dom, err
 	}, query)
 }
@@ -126,11 +127,11 @@ func listDomains(ctx context.Context, q querier) ([]Domain, error) {
 func findDomain(ctx context.Context, q querier, name string) (dom Domain, err error) {
 	var created int64
 	row := q.QueryRowContext(ctx, `SELECT `+domainColumns+` WHERE d.name = $1`, name)
-	err = row.Scan(&dom.ID, &dom.Name, &dom.AliasOf, &created)
+	err = row.Scan(&dom.ID, &dom.Name, &dom.AliasOf, &created, &dom.Disabled, &dom.Message)
 	if errors.Is(err, sql.ErrNoRows) {
 		return dom, noDomain(name)
 	}
-	dom.Created = unix(created)
+	dom.Created, dom.Defer = unix(created), dom.Disabled
 	return dom, err
 }
 

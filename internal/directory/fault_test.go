@@ -62,6 +62,7 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 		},
 		"SetPassword":      func() error { return d.SetPassword(ctx, "bob@example.com", "v") },
 		"DisableAccount":   func() error { return d.DisableAccount(ctx, "bob@example.com", true) },
+		"CloseDomain":      func() error { return d.CloseDomain(ctx, "other.test", Closure{Disabled: true}) },
 		"SetQuota":         func() error { return d.SetQuota(ctx, "bob@example.com", 5) },
 		"RenameAccount":    func() error { return d.RenameAccount(ctx, "bob@example.com", "rob@other.test") },
 		"RemoveAccount":    func() error { return d.RemoveAccount(ctx, "carol@other.test") },

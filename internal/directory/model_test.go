@@ -20,7 +20,10 @@ type model struct {
 	aliases  map[string]*modelAlias
 }
 
-type modelDomain struct{ name, target string }
+type modelDomain struct {
+	name, target string
+	closed       bool
+}
 
 type modelAlias struct {
 	targets []modelTarget
@@ -45,6 +48,33 @@ func (m *model) real(name string) string {
 		}
 	}
 	return ""
+}
+
+// closed says whether a real domain is.
+func (m *model) closed(name string) bool {
+	return slices.ContainsFunc(m.domains, func(d modelDomain) bool { return d.name == name && d.closed })
+}
+
+func (m *model) closeDomain(name string, yes bool) error {
+	for i, d := range m.domains {
+		if d.name == name && d.target == "" {
+			m.domains[i].closed = yes
+			return nil
+		}
+	}
+	return ErrNoDomain
+}
+
+// put off marks in an answer of follow those whose mail waits.
+func (m *model) mark(all []string, everyone bool) string {
+	for i, one := range all {
+		name, _, _ := strings.Cut(one, "(")
+		_, _, domain := cut(name)
+		if everyone || m.closed(domain) || m.account(name).Own.Defer {
+			all[i] += "~"
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 func (m *model) account(name string) *Account {
@@ -89,7 +119,7 @@ func (m *model) addDomain(name, target string) error {
 			return ErrNoDomain
 		}
 	}
-	m.domains = append(m.domains, modelDomain{name, target})
+	m.domains = append(m.domains, modelDomain{name, target, false})
 	return nil
 }
 
@@ -263,9 +293,11 @@ func (m *model) follow(name, detail string, all []string) []string {
 
 func (m *model) resolve(address string) string {
 	if address == "postmaster" {
-		for _, d := range m.domains {
-			if d.target == "" {
-				return m.resolve("postmaster@" + d.name)
+		for _, closed := range []bool{false, true} {
+			for _, d := range m.domains {
+				if d.target == "" && d.closed == closed {
+					return m.resolve("postmaster@" + d.name)
+				}
 			}
 		}
 	}
@@ -274,17 +306,18 @@ func (m *model) resolve(address string) string {
 		return "! " + ErrNoDomain.Error()
 	}
 	if name := local + "@" + domain; m.account(name) != nil || m.aliases[name] != nil {
-		return strings.Join(m.follow(name, detail, nil), " ")
+		return m.mark(m.follow(name, detail, nil), m.closed(domain))
 	}
 	if m.aliases["@"+domain] != nil {
-		return strings.Join(m.follow("@"+domain, "", nil), " ")
+		return m.mark(m.follow("@"+domain, "", nil), m.closed(domain))
 	}
 	if local == "postmaster" || local == "abuse" {
 		for _, suffix := range []string{"@" + domain, ""} {
 			for _, disabled := range []bool{false, true} {
 				for _, a := range m.accounts {
-					if strings.HasSuffix(a.Address, suffix) && a.Disabled == disabled {
-						return strings.Join(m.follow(a.Address, detail, nil), " ")
+					_, _, of := cut(a.Address)
+					if strings.HasSuffix(a.Address, suffix) && (a.Own.Disabled || suffix == "" && m.closed(of)) == disabled {
+						return m.mark(m.follow(a.Address, detail, nil), m.closed(domain))
 					}
 				}
 			}
@@ -297,7 +330,7 @@ func (m *model) maySendAs(account, address string) bool {
 	a, err := m.find(account)
 	local, _, domain := cut(address)
 	domain = m.real(domain)
-	if err != nil || domain == "" {
+	if err != nil || domain == "" || m.closed(domain) {
 		return false
 	}
 	name := local + "@" + domain
@@ -343,7 +376,7 @@ func doOne(t *testing.T, rnd *rand.Rand, d *Directory, m *model) (what string, g
 		return all
 	}
 	ctx, a, b, dom, dom2, yes := t.Context(), address(), address(), domain(), domain(), rnd.IntN(2) == 0
-	switch rnd.IntN(12) {
+	switch rnd.IntN(14) {
 	case 0:
 		_, got = d.AddDomain(ctx, dom)
 		return "AddDomain " + dom, got, m.addDomain(dom, "")
@@ -360,9 +393,17 @@ func doOne(t *testing.T, rnd *rand.Rand, d *Directory, m *model) (what string, g
 	case 7:
 		acc, err := m.find(a)
 		if err == nil {
-			acc.Disabled = yes
+			acc.Own = Closure{Disabled: true, Defer: yes}
 		}
-		return "DisableAccount " + a, d.DisableAccount(ctx, a, yes), err
+		return "CloseAccount " + a, d.CloseAccount(ctx, a, Closure{Disabled: true, Defer: yes}), err
+	case 12:
+		acc, err := m.find(a)
+		if err == nil {
+			acc.Own = Closure{}
+		}
+		return "open " + a, d.DisableAccount(ctx, a, false), err
+	case 13:
+		return fmt.Sprint("CloseDomain ", dom, yes), d.CloseDomain(ctx, dom, Closure{Disabled: yes, Message: "why"}), m.closeDomain(dom, yes)
 	case 8:
 		return "RemoveAccount " + a, d.RemoveAccount(ctx, a), m.removeAccount(a)
 	case 9:

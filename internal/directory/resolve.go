@@ -15,6 +15,10 @@ type Recipient struct {
 	Detail  string  // "tag" of user+tag, as the sender or the alias wrote it; "" for none
 	Remote  string  // an address of another server, "" for an account here
 	Alias   string  // the alias that Remote is a target of, "@domain" for a catch-all; "" for an account
+	// Deferred: mail is not to go to this one now, because the account is closed for mail,
+	// or the domain of the address that was asked for; Message is what the admin says.
+	Deferred bool
+	Message  string
 }
 
 // Resolve says who receives mail for an address (RFC 5321 section 2.3.11), each
@@ -27,8 +31,8 @@ type Recipient struct {
 //     it has none the oldest of all.
 //
 // Domain aliases are followed, and "postmaster" without a domain means the oldest
-// domain's. A local part that needs quotes may come without them.
-// Disabled accounts are among the answers. Errors: ErrInvalidAddress, ErrNoDomain
+// domain's that is open. A local part that needs quotes may come without them.
+// Disabled accounts are among the answers; see Recipient.Deferred. Errors: ErrInvalidAddress, ErrNoDomain
 // (not ours, whatever the local part), ErrNoAccount (ours, but unknown), ErrLoop (the aliases are at fault).
 func (d *Directory) Resolve(ctx context.Context, address string) ([]Recipient, error) {
 	c := d.cache.Load()
@@ -69,6 +73,11 @@ func (d *Directory) Resolve(ctx context.Context, address string) ([]Recipient, e
 		if tagged && all[i].Detail == "" && all[i].Remote == "" {
 			all[i].Detail = detail
 		}
+		all[i].Deferred, all[i].Message = all[i].Account.Deferred, all[i].Account.Message
+		if dom.Disabled {
+			all[i].Deferred = true
+			all[i].Message = dom.Message
+		}
 	}
 	return all, nil
 }
@@ -106,7 +115,10 @@ func (d *Directory) oldestDomain(ctx context.Context, c *cache) (string, error) 
 	defer c.mu.RUnlock()
 	var oldest Domain
 	for _, dom := range c.domains {
-		if dom.AliasOf == "" && (oldest.ID == 0 || dom.ID < oldest.ID) {
+		if dom.AliasOf != "" {
+			continue
+		}
+		if oldest.ID == 0 || oldest.Disabled && !dom.Disabled || dom.ID < oldest.ID && dom.Disabled == oldest.Disabled {
 			oldest = dom
 		}
 	}
@@ -148,6 +160,7 @@ func (d *Directory) account(ctx context.Context, c *cache, address string) (Acco
 //   - an alias that leads to this account and no other;
 //   - an alias given with may-send that leads to this account among others.
 //
+// No address of a closed domain may be used.
 // A catch-all counts only when given with may-send. An address that belongs to
 // someone else, isn't local or isn't valid is false, as is an account that isn't there;
 // an error is ours alone.
@@ -162,7 +175,7 @@ func (d *Directory) MaySendAs(ctx context.Context, account, address string) (boo
 		return false, nil
 	}
 	dom, ok, err := d.domain(ctx, c, a.Domain)
-	if err != nil || !ok {
+	if err != nil || !ok || dom.Disabled {
 		return false, err
 	}
 	e, _, err := d.owner(ctx, c, dom.ID, a.Local)

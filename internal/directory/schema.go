@@ -9,7 +9,8 @@ import "kurir/internal/sqldb"
 // removed account can't be taken for a new one of the same name. A target names an
 // account or an alias by id: renaming an account needs no change of aliases, and one
 // that an alias leads to can't vanish.
-var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: tables}, {Name: "directory/2 remote targets", SQL: remoteTargets}}
+var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: tables}, {Name: "directory/2 remote targets", SQL: remoteTargets},
+	{Name: "directory/3 closed for mail", SQL: closedForMail}}
 
 const tables = `
 CREATE TABLE domains (
@@ -86,4 +87,12 @@ ALTER TABLE alias_targets_2 RENAME TO alias_targets;
 CREATE INDEX alias_targets_account ON alias_targets (target_account);
 CREATE INDEX alias_targets_alias ON alias_targets (target_alias);
 CREATE INDEX alias_targets_domain ON alias_targets (remote_domain);
+`
+
+// What is disabled can put its mail off, and say why.
+const closedForMail = `
+ALTER TABLE accounts ADD COLUMN defer_mail BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE accounts ADD COLUMN message TEXT NOT NULL DEFAULT '';
+ALTER TABLE domains ADD COLUMN disabled BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE domains ADD COLUMN message TEXT NOT NULL DEFAULT '';
 `

@@ -193,7 +193,8 @@ func (e *expansion) alias(ctx context.Context, id int64, detail string) error {
 // readSteps reads an alias's targets, all before the next alias is asked.
 func readSteps(ctx context.Context, q querier, id int64) ([]step, error) {
 	const query = `SELECT t.target_alias, t.detail, coalesce(a.id, 0), coalesce(a.local, ''), coalesce(d.name, ''),
-			coalesce(a.disabled, FALSE), coalesce(a.quota, 0), coalesce(a.created, 0),
+			coalesce(a.disabled, FALSE), coalesce(a.defer_mail, FALSE), coalesce(a.message, ''), coalesce(d.disabled, FALSE), coalesce(d.message, ''),
+			coalesce(a.quota, 0), coalesce(a.created, 0),
 			t.remote_local, t.remote_domain, x.local, xd.name
 		FROM alias_targets t JOIN aliases x ON x.id = t.alias JOIN domains xd ON xd.id = x.domain
 		LEFT JOIN accounts a ON a.id = t.target_account LEFT JOIN domains d ON d.id = a.domain
@@ -201,8 +202,11 @@ func readSteps(ctx context.Context, q querier, id int64) ([]step, error) {
 	return collect(ctx, q, func(rows *sql.Rows) (s step, err error) {
 		var a Address
 		var created int64
-		err = rows.Scan(&s.alias, &s.detail, &s.account.ID, &a.Local, &a.Domain, &s.account.Disabled, &s.account.Quota, &created,
+		var own, domain Closure
+		err = rows.Scan(&s.alias, &s.detail, &s.account.ID, &a.Local, &a.Domain, &own.Disabled, &own.Defer, &own.Message, &domain.Disabled, &domain.Message,
+			&s.account.Quota, &created,
 			&s.remote.Local, &s.remote.Domain, &s.of.Local, &s.of.Domain)
+		s.account.close(own, domain)
 		s.account.Address, s.account.Created = a.String(), unix(created)
 		return s, err
 	}, query, id)

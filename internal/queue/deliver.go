@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"kurir/internal/directory"
 	"kurir/store"
 )
 
@@ -90,6 +91,7 @@ func strangers(err error) (status, words string) {
 	}{
 		{ErrNoRecipient, "5.1.1"},
 		{store.ErrOverQuota, "4.2.2"},
+		{directory.ErrDeferred, "4.2.1"},
 	} {
 		if errors.Is(err, m.is) {
 			return m.status, localWords(m.status)
@@ -105,6 +107,8 @@ func localWords(status string) string {
 		return "There is no such mailbox any more."
 	case "4.2.2":
 		return "The mailbox is full."
+	case "4.2.1":
+		return "The mailbox takes no mail at the moment."
 	}
 	return "The message could not be stored."
 }

@@ -14,10 +14,17 @@ type MailStore struct {
 	*store.Store
 	// Junk tells of a message whether it is for the mailbox for junk; nil: none is.
 	Junk func(io.Reader) bool
+	// Deferred is an error while an account's mail has to wait; nil: it never has.
+	Deferred func(ctx context.Context, address string) error
 }
 
 // DeliverFile delivers the message at path, on the store's file system.
 func (s MailStore) DeliverFile(ctx context.Context, path, address string) error {
+	if s.Deferred != nil {
+		if err := s.Deferred(ctx, address); err != nil {
+			return err
+		}
+	}
 	m, err := s.StageFile(path)
 	if err != nil {
 		return err
