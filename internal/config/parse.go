@@ -234,5 +234,6 @@ func (l *loader) readEnv(env []string) {
 func notOurs(name string) bool {
 	rest := strings.TrimPrefix(name, envPrefix)
 	return rest == "SEND_SERVER" || // of the command send, which no server reads
+		slices.Contains(SetupVariables(), name) ||
 		rest == "PORT" || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
 }
