@@ -23,6 +23,7 @@ The configuration is the first of: --config, $KURIR_CONFIG, ./kurir.toml,
 
 Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 		Example: `  kurir local                              # try it out, on this machine alone
+  kurir setup example.org                  # make this machine a mail server
   kurir check -c /etc/kurir/kurir.toml     # all mistakes at once
   kurir domain add example.org
   kurir account add alice@example.org
@@ -43,7 +44,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.MarkPersistentFlagFilename("config", "toml")
 	root.Args = cobra.ArbitraryArgs // group says what is wrong with them
 	group(root,
-		serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
+		setupCommand(e), setupDataCommand(e), serveCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
 		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e), dkimCommand(e),
 		queueCommand(e), suppressionCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e),
 	)

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +16,11 @@ func serveCommand(e *env) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Run the server in the foreground until it gets SIGTERM or SIGINT. Its log goes to
-stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.`,
+stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
+
+In a container, KURIR_SETUP_DOMAIN makes a server set itself up when it begins: the domain
+with its keys and, as long as there is none, the first account, KURIR_SETUP_ACCOUNT (or
+admin), with the password in KURIR_SETUP_PASSWORD_FILE. What is there stays as it is.`,
 		Example: `  kurir serve -c /etc/kurir/kurir.toml
   KURIR_DATA=/data KURIR_HOSTNAME=mail.example.org kurir serve`,
 		Args: exactly(),
@@ -36,6 +39,13 @@ stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
 				return err
 			}
 			s := &site{env: e, cfg: cfg}
+			first, err := e.firstStart()
+			if err != nil {
+				return err
+			}
+			if first != nil {
+				s.prepare = func(ctx context.Context, d *data) error { return first.begin(ctx, s, d) }
+			}
 			return s.run(c.Context())
 		},
 	}
@@ -68,8 +78,11 @@ func (e *env) configFile() string {
 // only a server needs, but not without a data directory.
 func (e *env) settings() (*config.Config, error) {
 	file := e.configFile()
-	environ := slices.DeleteFunc(slices.Clone(e.environ), func(v string) bool { return strings.HasPrefix(v, "KURIR_CONFIG=") })
-	nameless := file == "" && e.getenv("KURIR_HOSTNAME") == ""
+	environ, err := e.setupEnviron(file)
+	if err != nil {
+		return nil, err
+	}
+	nameless := file == "" && e.getenv("KURIR_HOSTNAME") == "" && e.getenv("KURIR_SETUP_DOMAIN") == ""
 	if nameless {
 		if e.data == "" && e.getenv("KURIR_DATA") == "" {
 			return nil, errors.New("no configuration found (./kurir.toml, /etc/kurir/kurir.toml): write one, whose first line is hostname = \"mail.example.org\"; or name one with -c FILE or $KURIR_CONFIG, or a data directory with --data DIR; \"kurir local\" needs none")

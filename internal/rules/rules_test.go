@@ -45,6 +45,7 @@ var forbidden = map[string][]string{
 	"internal/gate":        {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/mailauth", "internal/policy", "cmd"},
 	"internal/mailauth":    {"smtpd", "imapd", "pop3d", "store", "internal/policy", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/certs":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/admin", "internal/web", "internal/config", "cmd"},
+	"internal/setup":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
 	"internal/config":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
