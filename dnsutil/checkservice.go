@@ -74,13 +74,15 @@ func (f *finder) checkAutoconfig() {
 	if f.Site.AutoconfigHost == "" {
 		return
 	}
-	name := "autoconfig." + f.Site.Domain
-	all, ok := f.addresses(name)
-	switch {
-	case ok && len(all) == 0:
-		f.bad(LevelNote, trouble{name: name, what: name + " has no address.", why: "Thunderbird and others look there for their settings.", records: f.want("autoconfig", name)})
-	case ok:
-		f.ok(name, "Mail apps look for their settings at %s.", name)
+	for _, app := range []struct{ label, who string }{{"autoconfig", "Thunderbird and others look"}, {"autodiscover", "Outlook looks"}} {
+		name := app.label + "." + f.Site.Domain
+		all, ok := f.addresses(name)
+		switch {
+		case ok && len(all) == 0:
+			f.bad(LevelNote, trouble{name: name, what: name + " has no address.", why: app.who + " there for the settings.", records: f.want("autoconfig", name)})
+		case ok:
+			f.ok(name, "Mail apps look for their settings at %s.", name)
+		}
 	}
 }
 

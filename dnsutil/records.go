@@ -1,6 +1,7 @@
 package dnsutil
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -195,6 +196,8 @@ func (s Site) serviceRecords() []Record {
 		all = append(all,
 			s.record("autoconfig", "autoconfig."+s.Domain, "CNAME", dns.Fqdn(s.AutoconfigHost), Recommended,
 				"Thunderbird and others fetch their settings there."),
+			s.record("autoconfig", "autodiscover."+s.Domain, "CNAME", dns.Fqdn(s.AutoconfigHost), Recommended,
+				"Outlook fetches its settings there."),
 			s.record("autoconfig", "_autodiscover._tcp."+s.Domain, "SRV", "0 1 443 "+dns.Fqdn(s.AutoconfigHost), Recommended,
 				"Outlook fetches its settings there."))
 	}
@@ -251,7 +254,7 @@ func (s Site) PolicyURL() string { return "https://mta-sts." + s.Domain + "/.wel
 
 // Policy is the text to be served there (RFC 8461 section 3.2), with lines ending in LF.
 func (s Site) Policy() string {
-	return "version: STSv1\nmode: enforce\nmx: " + s.Host + "\nmax_age: 604800\n"
+	return "version: STSv1\nmode: " + cmp.Or(s.PolicyMode, "enforce") + "\nmx: " + s.Host + "\nmax_age: 604800\n"
 }
 
 // PolicyID is the id of Policy for the DNS: another one for each text.

@@ -27,6 +27,9 @@ type Site struct {
 	Chain []*x509.Certificate
 	// PolicyHost serves the policy of MTA-STS (RFC 8461 section 3.3); "": nobody does.
 	PolicyHost string
+	// PolicyMode is what that policy asks for: "enforce", "testing" or "none" (RFC 8461
+	// section 5); "": enforce.
+	PolicyMode string
 	// AutoconfigHost tells mail apps their settings; "": nobody does.
 	AutoconfigHost string
 }

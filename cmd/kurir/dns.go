@@ -114,6 +114,7 @@ func (e *env) dnsSite(ctx context.Context, domain string, flags *dnsFlags) (dnsT
 	if t.Host, err = dnsutil.Name(cfg.Hostname); err != nil {
 		return t, err
 	}
+	t.findPages(cfg)
 	if err := flags.apply(&t.Site); err != nil {
 		return t, err
 	}

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kurir/dnsutil"
+	"kurir/internal/config"
 )
 
 const ours = "--ipv4 192.0.2.25 --ipv6 2001:db8::25"
@@ -173,4 +176,23 @@ func TestWrapped(t *testing.T) {
 	if got := wrapped("ok  ", "", "münchen.example é", 19); got != "ok  münchen.example\né\n" {
 		t.Errorf("characters are counted, not octets: %q", got)
 	}
+}
+
+// With [web] https this server has the policy and the apps' settings itself.
+func TestDNSRecordsOfPages(t *testing.T) {
+	cfg := config.Default()
+	site := dnsTarget{Site: dnsutil.Site{Domain: "example.test", Host: "mail.example.test"}}
+	site.findPages(cfg)
+	if site.PolicyHost != "" || site.AutoconfigHost != "" {
+		t.Errorf("without pages: %+v", site.Site)
+	}
+	cfg.Web.HTTPS, cfg.Web.MTASTS = []string{":443"}, "testing"
+	site.findPages(cfg)
+	var got []string
+	for _, r := range site.Records() {
+		got = append(got, r.Name+" "+r.Type+" "+r.Value)
+	}
+	contains(t, strings.Join(got, "\n"), "mta-sts.example.test CNAME mail.example.test.", "autoconfig.example.test CNAME mail.example.test.",
+		"autodiscover.example.test CNAME mail.example.test.", "_autodiscover._tcp.example.test SRV 0 1 443 mail.example.test.")
+	contains(t, site.Policy(), "mode: testing\n")
 }

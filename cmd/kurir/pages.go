@@ -19,7 +19,7 @@ func (s *site) pages() web.Pages {
 		Services: offeredServices(s.cfg, proxied),
 		Ours:     s.data.directory.IsLocalDomain,
 		Policy: func(domain string) string {
-			return dnsutil.Site{Domain: domain, Host: s.cfg.Hostname}.Policy()
+			return dnsutil.Site{Domain: domain, Host: s.cfg.Hostname, PolicyMode: s.cfg.Web.MTASTS}.Policy()
 		},
 		Certificate: s.serverCertificate,
 		HTTPS:       s.httpsPort(),
@@ -69,4 +69,13 @@ func offeredServices(cfg *config.Config, loopback bool) []dnsutil.Service {
 		all = append(all, dnsutil.Service{Name: p.name, Port: offeredPort(p.listen, loopback)})
 	}
 	return all
+}
+
+// findPages tells what the public pages of this server are for: with [web] https, mail apps
+// find their settings and other servers the policy of MTA-STS here.
+func (t *dnsTarget) findPages(cfg *config.Config) {
+	t.PolicyMode = cfg.Web.MTASTS
+	if len(cfg.Web.HTTPS) > 0 {
+		t.PolicyHost, t.AutoconfigHost = t.Host, t.Host
+	}
 }

@@ -12,6 +12,8 @@ import (
 type Web struct {
 	HTTP  []string // each host:port or :port; empty means off
 	HTTPS []string // the same, with TLS from the start
+	// MTASTS is what the policy of MTA-STS asks of other servers: "enforce", "testing" or "none".
+	MTASTS string
 }
 
 // Ways by which a CA is shown that a name is ours, values of ACME.Challenges.
@@ -78,6 +80,8 @@ func webFields(c *Config) []field {
 			doc: "Addresses to listen on, such as [\":80\"]: certificates are asked for with it, and pages are\nsent on to HTTPS. [] turns it off."},
 		{key: "web.https", target: &c.Web.HTTPS, listen: true,
 			doc: "Addresses to listen on with TLS, such as [\":443\"]. [] turns it off."},
+		{key: "web.mta_sts", target: &c.Web.MTASTS,
+			doc: "What the policy for your domains asks of other servers (MTA-STS): \"enforce\", to send with verified\nTLS or not at all; \"testing\", to report only; \"none\", before you take it back."},
 	}
 }
 

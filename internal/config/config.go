@@ -124,7 +124,7 @@ func Default() *Config {
 		POP3:        Listener{[]string{":110"}},
 		POP3S:       Listener{[]string{":995"}},
 		HTTP:        Listener{[]string{"127.0.0.1:8080"}},
-		Web:         Web{HTTP: []string{}, HTTPS: []string{}},
+		Web:         Web{HTTP: []string{}, HTTPS: []string{}, MTASTS: "enforce"},
 		ACME:        ACME{Directory: LetsEncrypt, Challenges: []string{}, Names: []string{}},
 		Limits: Limits{
 			MessageSize: 50 << 20, Recipients: 100, Messages: 1000, Errors: 10,

@@ -78,6 +78,7 @@ func fields(c *Config) []field {
 		{key: "http.address", target: &c.HTTP.Address, listen: true, doc: address},
 		webFields(c)[0],
 		webFields(c)[1],
+		webFields(c)[2],
 
 		{key: "tls.cert", target: &c.TLS.Cert, path: true,
 			doc: "PEM file with the certificate and its chain. It is read again when it changes.\n\"\" is a certificate from a CA of kurir's own, which each device must be told to trust."},
