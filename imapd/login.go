@@ -97,7 +97,7 @@ func (s *session) logIn(c *command, at auth.Attempt) error {
 	}
 	account, err := s.srv.Store.Account(s.ctx, login.Address)
 	if err != nil {
-		s.srv.sessions.Leave(login)
+		s.srv.sessions().Leave(login)
 		return err
 	}
 	s.account, s.entered, s.state = account, login, authenticated
@@ -112,13 +112,13 @@ func (s *session) logIn(c *command, at auth.Attempt) error {
 // enter checks the password and counts the session, which can be ended from then on.
 func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
 	for {
-		mark := s.srv.sessions.Mark()
+		mark := s.srv.sessions().Mark()
 		good, err := s.srv.Auth.Authenticate(s.ctx, at)
 		if err != nil {
 			return nil, authReply(err)
 		}
 		login := &auth.Session{Address: good.Address, Remote: s.remote(), End: s.endLogin}
-		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
+		err = s.srv.sessions().Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
 		switch {
 		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
 		case err != nil:

@@ -63,13 +63,24 @@ type Server struct {
 	// IPv6 /64, and a fourth of how many from all; zero means 50, less than zero no limit.
 	MaxPerAccount int
 
-	sessions auth.Sessions
+	// Sessions are those that are logged in, for servers that share them as one that follows on
+	// another does; nil: the server's own.
+	Sessions *auth.Sessions
+	own      auth.Sessions
+}
+
+// sessions are those that are logged in.
+func (s *Server) sessions() *auth.Sessions {
+	if s.Sessions != nil {
+		return s.Sessions
+	}
+	return &s.own
 }
 
 // EndSessions asks the sessions of an account to say goodbye: at once if they wait, else behind
 // their command. It is to be called when the account was disabled, renamed or removed, or
 // has another password, and from any goroutine.
-func (s *Server) EndSessions(address string) { s.sessions.End(address) }
+func (s *Server) EndSessions(address string) { s.sessions().End(address) }
 
 // orDefault returns v, or def if v is zero.
 func orDefault[T comparable](v, def T) T {

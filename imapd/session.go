@@ -48,7 +48,7 @@ type session struct {
 	running    string // the command at work, for the log
 
 	account  *store.Account // from login on
-	entered  *auth.Session  // from login on: what Server.sessions has
+	entered  *auth.Session  // from login on: what Server.Sessions has
 	mailbox  *store.Mailbox // while selected
 	view     *store.View    // while selected
 	readOnly bool           // EXAMINE
@@ -138,7 +138,7 @@ func (s *session) sleepAgain() {
 func (s *session) close() {
 	s.deselect()
 	if s.account != nil {
-		s.srv.sessions.Leave(s.entered)
+		s.srv.sessions().Leave(s.entered)
 		s.account.Close()
 		s.account = nil
 	}

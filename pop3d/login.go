@@ -109,7 +109,7 @@ func (s *session) login(mechanism, identity, user, pass string) error {
 	}
 	d, err := openMaildrop(s.work, s.srv.Store, login.Address)
 	if err != nil {
-		s.srv.sessions.Leave(login)
+		s.srv.sessions().Leave(login)
 		return refuse(err)
 	}
 	if c := listen.From(s.base); c != nil {
@@ -122,13 +122,13 @@ func (s *session) login(mechanism, identity, user, pass string) error {
 // enter checks the password and counts the session, which can be ended from then on.
 func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
 	for {
-		mark := s.srv.sessions.Mark()
+		mark := s.srv.sessions().Mark()
 		good, err := s.srv.Auth.Authenticate(s.work, at)
 		if err != nil {
 			return nil, refuseLogin(err)
 		}
 		login := &auth.Session{Address: good.Address, Remote: s.ip, End: s.endLogin}
-		err = s.srv.sessions.Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
+		err = s.srv.sessions().Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
 		switch {
 		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked
 		case err != nil:

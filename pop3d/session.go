@@ -53,7 +53,7 @@ type session struct {
 	tls     bool
 	utf8    bool
 	user    string        // of USER
-	entered *auth.Session // from login on: what Server.sessions has
+	entered *auth.Session // from login on: what Server.Sessions has
 	ended   atomic.Bool   // the login is not good any more
 	drop    *maildrop
 
@@ -89,7 +89,7 @@ func (s *session) endLogin() {
 // close gives back all that the session holds. Nothing is deleted here.
 func (s *session) close() {
 	if s.entered != nil {
-		s.srv.sessions.Leave(s.entered)
+		s.srv.sessions().Leave(s.entered)
 	}
 	if s.drop != nil {
 		s.log.Info("session ended", "account", s.drop.account.Address(), "retrieved", s.retrieved, "bytes", s.sent,

@@ -74,6 +74,9 @@ type Operations interface {
 	// LF or CRLF. It is durable when Send returns. The error is a *NotSent if all was refused.
 	Send(ctx context.Context, o Outgoing, message io.Reader) (Sent, error)
 
+	// Reload reads the configuration again and puts it into service. An error lists its
+	// mistakes; nothing has changed then.
+	Reload(ctx context.Context) (Reloaded, error)
 	Health(ctx context.Context) (Health, error)
 	Version(ctx context.Context) (Version, error)
 }

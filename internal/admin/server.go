@@ -55,6 +55,7 @@ func operations() map[string]handler {
 		"queue.change":       call(Operations.ChangeQueue),
 		"suppression.list":   ask(Operations.ListSuppressed),
 		"suppression.remove": call(Operations.Unsuppress),
+		"reload":             ask(Operations.Reload),
 		"health":             ask(Operations.Health),
 		"version":            ask(Operations.Version),
 	}

@@ -24,7 +24,9 @@ type Service struct {
 	Forget func(address string)
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string
-	Program  string // this program's version
+	// Reconfigure puts the configuration, as it is now, into service; nil: there is none to read.
+	Reconfigure func(context.Context) (Reloaded, error)
+	Program     string // this program's version
 
 	Signing *signing.Signer // the domains' DKIM keys; nil: there are none
 	// Suppression is what is known of addresses elsewhere that do not exist; nil: nothing.

@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"cmp"
 	"net/netip"
 	"sync"
 )
@@ -14,23 +15,26 @@ const (
 // A Limiter counts open connections, in all and per address. Several Listeners may
 // share one.
 type Limiter struct {
+	mu                   sync.Mutex
 	maxConns, maxPerAddr int // less than zero: any number
-
-	mu      sync.Mutex
-	open    int
-	perAddr map[netip.Addr]int // by limitKey; no zero entries
+	open                 int
+	perAddr              map[netip.Addr]int // by limitKey; no zero entries
 }
 
 // NewLimiter returns a Limiter; zero means the defaults (2000 and 50), less than zero
 // any number.
 func NewLimiter(maxConns, maxPerAddr int) *Limiter {
-	if maxConns == 0 {
-		maxConns = DefaultMaxConns
-	}
-	if maxPerAddr == 0 {
-		maxPerAddr = DefaultMaxPerAddr
-	}
-	return &Limiter{maxConns: maxConns, maxPerAddr: maxPerAddr, perAddr: make(map[netip.Addr]int)}
+	l := &Limiter{perAddr: make(map[netip.Addr]int)}
+	l.Set(maxConns, maxPerAddr)
+	return l
+}
+
+// Set changes the bounds, which are as for NewLimiter, for the connections to come. Open
+// ones count on, and none is closed.
+func (l *Limiter) Set(maxConns, maxPerAddr int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.maxConns, l.maxPerAddr = cmp.Or(maxConns, DefaultMaxConns), cmp.Or(maxPerAddr, DefaultMaxPerAddr)
 }
 
 // Open is how many connections are counted now.
