@@ -27,6 +27,15 @@ type port struct {
 	open      []net.Listener
 }
 
+// socket names the socket of the i-th address. It passes to another protocol with its
+// address; only where the system chooses the port does each have its own.
+func (p *port) socket(i int) string {
+	if strings.HasSuffix(p.addresses[i], ":0") {
+		return fmt.Sprint(p.protocol, " ", i)
+	}
+	return p.addresses[i]
+}
+
 // allPorts is the server on one page: its protocols and their addresses.
 func allPorts(c *config.Config) []*port {
 	return []*port{
@@ -50,11 +59,6 @@ type serveFunc func(context.Context, net.Listener) error
 // servers are the front-ends by protocol.
 func (s *site) servers() map[string]serveFunc {
 	imap, pop3 := s.imapServer(), s.pop3Server()
-	s.data.service.Forget = func(address string) {
-		s.auth.Forget(address)
-		imap.EndSessions(address)
-		pop3.EndSessions(address)
-	}
 	withSMTP := func(m smtpd.Mode) serveFunc {
 		smtp := s.smtpServer(m)
 		return func(ctx context.Context, l net.Listener) error { return smtp.Serve(ctx, l, m) }
@@ -80,12 +84,16 @@ func (s *site) servers() map[string]serveFunc {
 // rejectSMTP is what a client is told that there is no room for (RFC 5321 section 3.1).
 func rejectSMTP() []byte { return []byte("421 4.3.2 Too many connections, try again later\r\n") }
 
-// bind opens all ports, or none and returns everything that is in the way.
+// bind opens the ports that are not open yet, all of them, or none and returns everything
+// that is in the way.
 func (s *site) bind(ctx context.Context) error {
-	limiters := map[string]*listen.Limiter{} // a protocol shares its one with and without TLS
 	var errs []error
+	var opened []string
 	for _, p := range s.ports {
-		for _, address := range p.addresses {
+		for i, address := range p.addresses {
+			if s.keeps.sockets[p.socket(i)] != nil {
+				continue
+			}
 			if err := s.mayBind(address); err != nil {
 				errs = append(errs, err)
 				continue
@@ -95,23 +103,32 @@ func (s *site) bind(ctx context.Context) error {
 				errs = append(errs, explainPort(p.name, address, s.local, err))
 				continue
 			}
+			s.keeps.sockets[p.socket(i)] = listen.NewHandover(l)
+			opened = append(opened, p.socket(i))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(append(errs, s.closePorts(opened))...)
+	}
+	return nil
+}
+
+// takeOver makes the listeners of all ports, which get what comes from now on.
+func (s *site) takeOver() {
+	limits := s.cfg.Limits
+	for _, p := range s.ports {
+		for i := range p.addresses {
+			l := s.keeps.sockets[p.socket(i)].Next()
 			if p.protocol != "lmtp" { // whose clients are no strangers
 				l = s.proxied(p, l)
 			}
 			if p.protocol != "http" {
-				shared := strings.TrimSuffix(p.protocol, "s")
-				if limiters[shared] == nil {
-					limiters[shared] = listen.NewLimiter(s.cfg.Limits.Connections, s.cfg.Limits.ConnectionsPerAddress)
-				}
-				l = listen.New(l, s.listenOptions(p, limiters[shared]))
+				limiter := s.keeps.limiter(strings.TrimSuffix(p.protocol, "s"), limits.Connections, limits.ConnectionsPerAddress)
+				l = listen.New(l, s.listenOptions(p, limiter))
 			}
 			p.open = append(p.open, l)
 		}
 	}
-	if len(errs) > 0 {
-		return errors.Join(append(errs, s.closePorts())...)
-	}
-	return nil
 }
 
 // listenOptions are the limits below a mail protocol.
@@ -138,14 +155,12 @@ func (s *site) mayBind(address string) error {
 	return nil
 }
 
-// closePorts closes what bind opened.
-func (s *site) closePorts() error {
+// closePorts closes the sockets of these names, whose conversations go on.
+func (s *site) closePorts(names []string) error {
 	var errs []error
-	for _, p := range s.ports {
-		for _, l := range p.open {
-			errs = append(errs, l.Close())
-		}
-		p.open = nil
+	for _, name := range names {
+		errs = append(errs, s.keeps.sockets[name].Close())
+		delete(s.keeps.sockets, name)
 	}
 	return errors.Join(errs...)
 }
@@ -211,14 +226,14 @@ func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
-		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount,
+		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.imap,
 	}
 }
 
 func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
 		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
-		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount,
+		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.pop3,
 	}
 }
 

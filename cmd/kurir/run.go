@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/internal/admin"
@@ -30,6 +33,7 @@ type site struct {
 
 	prepare func(context.Context, *data) error // before the ports are open; nil: nothing
 	ready   func()                             // once all ports are open; nil: nothing
+	again   func() (*config.Config, error)     // reads the configuration again; nil: there is none
 
 	log     *slog.Logger
 	metrics *telemetry.Metrics
@@ -41,6 +45,10 @@ type site struct {
 	ports   []*port
 	gate    *gate.Gate   // nil: nobody is looked at
 	shared  *gate.Shared // nil: of no address but loopback
+	keeps   *keeps
+	fronts  *fronts
+	reloads *reloads
+	oldTLS  *atomic.Bool // of tls: another one took its place, and what becomes of its files is no matter
 }
 
 // run serves until ctx is done, stops in order and returns nil; or it fails to begin
@@ -50,6 +58,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.metrics = telemetry.New()
 	s.metrics.Health.Log = s.log
 	s.limitMemory()
+	s.keeps, s.reloads, s.oldTLS = newKeeps(), &reloads{}, new(atomic.Bool)
 	if s.data, err = s.open(ctx); err != nil {
 		return err
 	}
@@ -61,7 +70,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		return err
 	}
 	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log, Shared: s.shared.Is})
-	s.data.service.Forget = s.auth.Forget
+	s.data.service.Forget = s.forget
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
 	s.checkDevices(ctx)
@@ -76,7 +85,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	}
 	control, err := admin.ListenSocket(ctx, s.env.files, s.cfg.Control)
 	if err != nil {
-		return errors.Join(err, s.closePorts())
+		return errors.Join(err, s.closePorts(slices.Collect(maps.Keys(s.keeps.sockets))))
 	}
 	return s.serve(ctx, control)
 }
@@ -112,7 +121,12 @@ func (s *site) openCerts(ctx context.Context) error {
 func (s *site) certificates() (*tls.Config, error) {
 	c := s.cfg.TLS
 	if c.Cert != "" {
-		return tlsconf.Files(c.Cert, c.Key, func(err error) { s.metrics.Health.Set("certificate", err) })
+		old := s.oldTLS
+		return tlsconf.Files(c.Cert, c.Key, func(err error) {
+			if !old.Load() {
+				s.metrics.Health.Set("certificate", err)
+			}
+		})
 	}
 	hosts := []string{s.cfg.Hostname}
 	if s.local {
@@ -135,7 +149,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	defer stop()
 	back, stopBack := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBack()
-	var fronts, backs sync.WaitGroup
+	var backs sync.WaitGroup
 	var mu sync.Mutex
 	var failed []error
 	ended := func(name string, err error) {
@@ -147,11 +161,13 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 		failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		stop()
 	}
-	servers := s.servers()
-	for _, p := range s.ports {
-		for _, l := range p.open {
-			fronts.Go(func() { ended(p.name, servers[p.protocol](front, l)) })
-		}
+	s.fronts = &fronts{ctx: front, ended: ended}
+	s.takeOver()
+	if err := s.fronts.start(s); err != nil { // asked to stop before it began
+		s.log.Info("not started", "error", s.closePorts(slices.Collect(maps.Keys(s.keeps.sockets))))
+	}
+	if s.again != nil {
+		s.data.service.Reconfigure = s.reload
 	}
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
@@ -160,6 +176,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { s.data.queue.Run(back) })
 	backs.Go(func() { s.data.tlsPolicies.Run(back) })
 	backs.Go(func() { s.data.signing.Run(back) })
+	backs.Go(func() { s.fronts.drain(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	if s.ready != nil {
@@ -167,7 +184,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	}
 	<-front.Done()
 	s.log.Info("stopping")
-	fronts.Wait()
+	s.fronts.waitAll()
 	stopBack()
 	backs.Wait()
 	s.log.Info("stopped")
@@ -185,7 +202,7 @@ func (s *site) syncFailed(err error) {
 // watchEvery is how often a running server looks at its disk.
 const watchEvery = 30 * time.Second
 
-// watch keeps the health checks up to date, and looks at the certificate when the
+// watch keeps the health checks up to date, and reads the configuration again when the
 // process is told to by SIGHUP. It returns when ctx is done.
 func (s *site) watch(ctx context.Context) {
 	hangup, done := s.env.hangup()
@@ -193,16 +210,21 @@ func (s *site) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		s.probe()
-		s.probeOthers(ctx)
+		s.fronts.site().look(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			s.reload()
+			_, _ = s.reload(ctx) // its log says what became of it
 		case <-tick.C:
 		}
 	}
+}
+
+// look is one look at all that may go wrong by itself.
+func (s *site) look(ctx context.Context) {
+	s.probe()
+	s.probeOthers(ctx)
 }
 
 // probe writes and syncs a file, as a message would be, and looks at the free space.
@@ -237,16 +259,6 @@ func (s *site) probeOthers(ctx context.Context) {
 	wait, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	set("dns", s.data.dns.Probe(wait))
-}
-
-// reload has the certificate's files looked at now. They are followed without it too.
-func (s *site) reload() {
-	c, err := s.tls.GetCertificate(&tls.ClientHelloInfo{ServerName: s.cfg.Hostname})
-	if err != nil {
-		s.log.Error("certificate", "error", err)
-		return
-	}
-	s.log.Info("certificate in service", "ends", c.Leaf.NotAfter)
 }
 
 // expungedKeep is the configured time in the store's terms, where 0 is the default.

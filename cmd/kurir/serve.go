@@ -16,7 +16,8 @@ func serveCommand(e *env) *cobra.Command {
 		Use:   "serve",
 		Short: "Run the server",
 		Long: `Run the server in the foreground until it gets SIGTERM or SIGINT. Its log goes to
-stderr. A renewed certificate is noticed by itself; SIGHUP has it looked at now.
+stderr. A renewed certificate is noticed by itself. SIGHUP, or "kurir reload", has the
+configuration read again and put into service without dropping a connection.
 
 In a container, KURIR_SETUP_DOMAIN makes a server set itself up when it begins: the domain
 with its keys and, as long as there is none, the first account, KURIR_SETUP_ACCOUNT (or
@@ -25,20 +26,14 @@ admin), with the password in KURIR_SETUP_PASSWORD_FILE. What is there stays as i
   KURIR_DATA=/data KURIR_HOSTNAME=mail.example.org kurir serve`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := e.settings()
+			cfg, err := e.serveSettings()
 			if err != nil {
 				return err
-			}
-			if cfg.Hostname == "" {
-				return errNameless
 			}
 			if isLocal(e.files, cfg.Data) {
 				return notForServe(cfg.Data)
 			}
-			if err := cfg.ReadPasswords(); err != nil {
-				return err
-			}
-			s := &site{env: e, cfg: cfg}
+			s := &site{env: e, cfg: cfg, again: e.serveSettings}
 			first, err := e.firstStart()
 			if err != nil {
 				return err
@@ -49,6 +44,18 @@ admin), with the password in KURIR_SETUP_PASSWORD_FILE. What is there stays as i
 			return s.run(c.Context())
 		},
 	}
+}
+
+// serveSettings reads the configuration of a server, with its passwords.
+func (e *env) serveSettings() (*config.Config, error) {
+	cfg, err := e.settings()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Hostname == "" {
+		return nil, errNameless
+	}
+	return cfg, cfg.ReadPasswords()
 }
 
 var errNameless = errors.New("the server needs its host name: name a configuration that has it with -c FILE, or set KURIR_HOSTNAME")

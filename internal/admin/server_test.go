@@ -107,6 +107,9 @@ func (r *recorder) Send(_ context.Context, q Outgoing, m io.Reader) (Sent, error
 	b, err := io.ReadAll(m)
 	return Sent{ID: "m1", Refused: []Refused{{"y@b.test", 550, "5.1.1", "no such user"}}}, errors.Join(err, r.note("Send "+string(b), q))
 }
+func (r *recorder) Reload(context.Context) (Reloaded, error) {
+	return Reloaded{Changed: []string{"smtp.address"}, Restart: []string{"data"}}, r.note("Reload", nil)
+}
 func (r *recorder) Health(context.Context) (Health, error) {
 	return Health{Problems: map[string]string{"disk": "full"}}, r.note("Health", nil)
 }
@@ -189,6 +192,7 @@ func TestOperationsThroughSocket(t *testing.T) {
 			return o.Send(ctx, Outgoing{From: "x@a.test", To: []string{"é@b.test", "\"a b\"@c.test"}, Notify: "NEVER", EnvID: "\r\n+1", UTF8: true},
 				strings.NewReader("Subject: hi\n\nbody\x00é\r\n.\r\n"))
 		},
+		func(o Operations) (any, error) { return o.Reload(ctx) },
 		func(o Operations) (any, error) { return o.Health(ctx) },
 		func(o Operations) (any, error) { return o.Version(ctx) },
 	}

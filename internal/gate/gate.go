@@ -82,6 +82,26 @@ func New(o Options) (*Gate, error) {
 	return g, err
 }
 
+// Next makes a Gate that follows on g: it goes on with what clients have done, where the
+// limit that bounds it is the same. The error is that of New.
+func (g *Gate) Next(o Options) (*Gate, error) {
+	n, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range []struct{ was, is **rates }{
+		{&g.connections, &n.connections}, {&g.messages, &n.messages}, {&g.refused, &n.refused},
+	} {
+		if (*pair.was).limit == (*pair.is).limit {
+			*pair.is = *pair.was
+		}
+	}
+	if g.grey != nil && n.grey != nil && g.grey.delay == n.grey.delay {
+		n.grey = g.grey
+	}
+	return n, nil
+}
+
 // Refusal is a client or a recipient that is turned away. It is an error; its text says
 // why, and whom to ask.
 type Refusal struct {
