@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/internal/auth"
@@ -50,8 +51,9 @@ type fronts struct {
 	ended func(name string, err error) // is told how each of them ended
 	all   sync.WaitGroup
 
+	now atomic.Pointer[site] // whose configuration is in force
+
 	mu      sync.Mutex
-	now     *site // whose configuration is in force
 	stopped bool
 	running map[*front]struct{}
 }
@@ -71,12 +73,12 @@ var errStopping = errors.New("the server is stopping")
 // start serves the ports of s, and no more those of the site before it, whose
 // conversations go on.
 func (f *fronts) start(s *site) error {
-	servers := s.servers()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.stopped || f.ctx.Err() != nil {
 		return errStopping
 	}
+	servers := s.servers()
 	for old := range f.running {
 		if old.left.IsZero() {
 			old.left = time.Now()
@@ -85,7 +87,7 @@ func (f *fronts) start(s *site) error {
 	if f.running == nil {
 		f.running = map[*front]struct{}{}
 	}
-	f.now = s
+	f.now.Store(s)
 	for _, p := range s.ports {
 		for _, l := range p.open {
 			ctx, stop := context.WithCancel(f.ctx)
@@ -109,11 +111,7 @@ func (f *fronts) gone(one *front) {
 }
 
 // site is the one whose configuration is in force.
-func (f *fronts) site() *site {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
+func (f *fronts) site() *site { return f.now.Load() }
 
 // drain ends the front-ends of earlier configurations as their conversations end. It
 // returns when ctx is done.
@@ -143,10 +141,14 @@ func (f *fronts) sweep(now time.Time) {
 
 // done tells whether a front-end has nothing more to do, so long after another took its place.
 func (one *front) done(since time.Duration) bool {
-	if l, ok := one.l.(*listen.Listener); ok {
-		return since >= drainLeast && l.Open() == 0
+	if l, ok := one.l.(*listen.Listener); ok && l.Open() == 0 {
+		return since >= drainLeast
 	}
-	return since >= drainHTTP
+	switch one.port.protocol {
+	case "http", "web", "webs": // whose clients connect again for their next request
+		return since >= drainHTTP
+	}
+	return false
 }
 
 // waitAll waits until all have ended, which they do with the context.

@@ -120,7 +120,7 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 	done.Changed = config.Changed(s.cfg, cfg)
 	next := *s
 	next.cfg = cfg
-	if err := next.prepareParts(s, done.Changed); err != nil {
+	if err := next.prepareParts(ctx, s, done.Changed); err != nil {
 		return admin.Reloaded{}, err
 	}
 	next.ports = allPorts(cfg)
@@ -134,8 +134,10 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 	if err := s.fronts.start(&next); err != nil {
 		return admin.Reloaded{}, err
 	}
-	if next.oldTLS != s.oldTLS {
+	if next.certs != s.certs {
 		s.oldTLS.Store(true)
+		s.stopCerts()
+		next.stopCerts = s.runCerts(next.certs)
 	}
 	err = next.closeLeft()
 	s.log.Info("configuration in force", "changed", strings.Join(done.Changed, " "), "ports", next.listening())
@@ -146,10 +148,10 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 }
 
 // prepareParts makes what depends on the changed keys, and keeps what does not.
-func (s *site) prepareParts(before *site, changed []string) (err error) {
-	if touches(changed, "tls.cert", "tls.key") {
+func (s *site) prepareParts(ctx context.Context, before *site, changed []string) (err error) {
+	if touches(changed, "tls.cert", "tls.key", "acme.", "web.", "admin") {
 		s.oldTLS = new(atomic.Bool)
-		s.tls, err = s.certificates()
+		err = s.openCerts(ctx)
 	} else {
 		err = before.lookAtCertificate()
 	}

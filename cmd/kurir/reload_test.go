@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"kurir/internal/admin"
 	"kurir/internal/config"
+	"kurir/internal/listen"
 )
 
 // dialGreeted connects and reads the greeting.
@@ -181,15 +183,41 @@ func TestSocketNames(t *testing.T) {
 	}
 }
 
-// Front-ends of an earlier configuration end when the last conversation has, and not before.
+// Front-ends of an earlier configuration end when their last conversation has, and not
+// before; those of HTTP soon, for a client may leave its connection open.
 func TestDrain(t *testing.T) {
-	s := newTestSite(t)
-	srv := s.serve()
-	c, r := dialGreeted(t, srv.address("127.0.0.1:40001"))
-	contains(t, says(t, c, r, "NOOP"), "250")
-	one := &front{left: time.Now()}
-	if one.done(drainHTTP-time.Second) || !one.done(drainHTTP) {
-		t.Error("a front-end of HTTP ends at another time")
+	in, out := net.Pipe()
+	defer out.Close()
+	l := listen.New(newOneConn(in), listen.Options{})
+	defer l.Close()
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
 	}
-	srv.stop()
+	mail, http := &front{port: &port{protocol: "imap"}, l: l}, &front{port: &port{protocol: "webs"}, l: l}
+	if mail.done(24*time.Hour) || http.done(drainHTTP-1) || !http.done(drainHTTP) {
+		t.Error("in the middle of a conversation")
+	}
+	c.Close()
+	if mail.done(drainLeast-1) || !mail.done(drainLeast) || http.done(drainLeast-1) || !http.done(drainLeast) {
+		t.Error("after the conversation")
+	}
+}
+
+// What is swept is what nobody needs, and only that.
+func TestSweep(t *testing.T) {
+	var stopped []string
+	f := &fronts{running: map[*front]struct{}{}}
+	now := time.Now()
+	for name, left := range map[string]time.Time{"now": {}, "just left": now, "left long ago": now.Add(-time.Hour)} {
+		f.running[&front{port: &port{protocol: "http"}, left: left, stop: func() { stopped = append(stopped, name) }}] = struct{}{}
+	}
+	if f.sweep(now); !slices.Equal(stopped, []string{"left long ago"}) {
+		t.Errorf("swept: %q", stopped)
+	}
+	f.ctx = t.Context()
+	f.waitAll()
+	if err := f.start(&site{}); !errors.Is(err, errStopping) {
+		t.Errorf("after the stop: %v", err)
+	}
 }

@@ -48,7 +48,10 @@ type site struct {
 	keeps   *keeps
 	fronts  *fronts
 	reloads *reloads
-	oldTLS  *atomic.Bool // of tls: another one took its place, and what becomes of its files is no matter
+	// runCerts keeps certificates fresh until stop is called; stopCerts is the stop of s.certs.
+	runCerts  func(*certs.Manager) (stop func())
+	stopCerts func()
+	oldTLS    *atomic.Bool // of tls: another one took its place, and what becomes of its files is no matter
 }
 
 // run serves until ctx is done, stops in order and returns nil; or it fails to begin
@@ -172,7 +175,12 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
-	backs.Go(func() { s.certs.Run(back) })
+	s.runCerts = func(m *certs.Manager) (stop func()) {
+		ctx, cancel := context.WithCancel(back)
+		backs.Go(func() { m.Run(ctx) }) // ends with stop, or with all the rest
+		return cancel
+	}
+	s.stopCerts = s.runCerts(s.certs)
 	backs.Go(func() { s.data.queue.Run(back) })
 	backs.Go(func() { s.data.tlsPolicies.Run(back) })
 	backs.Go(func() { s.data.signing.Run(back) })
