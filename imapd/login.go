@@ -117,7 +117,7 @@ func (s *session) enter(at auth.Attempt) (*auth.Session, error) {
 		if err != nil {
 			return nil, authReply(err)
 		}
-		login := &auth.Session{Address: good.Address, Remote: s.remote(), End: s.endLogin}
+		login := &auth.Session{Address: good.Address, Credential: good.Credential, Remote: s.remote(), End: s.endLogin}
 		err = s.srv.sessions().Enter(login, mark, orDefault(s.srv.MaxPerAccount, DefaultMaxPerAccount))
 		switch {
 		case errors.Is(err, auth.ErrStale): // the password may be another since it was checked

@@ -238,6 +238,12 @@ func (s *site) forget(address string) {
 	s.keeps.pop3.End(address)
 }
 
+// endCredential ends the sessions that one credential of an account began.
+func (s *site) endCredential(address string, id int64) {
+	s.keeps.imap.EndCredential(address, id)
+	s.keeps.pop3.EndCredential(address, id)
+}
+
 // lookAtCertificate has the certificate's files looked at now. They are followed without
 // it too.
 func (s *site) lookAtCertificate() error {

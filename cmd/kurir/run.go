@@ -73,7 +73,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		return err
 	}
 	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log, Shared: s.shared.Is})
-	s.data.service.Forget = s.forget
+	s.data.service.Forget, s.data.service.EndCredential = s.forget, s.endCredential
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
 	s.checkDevices(ctx)

@@ -45,6 +45,13 @@ type Operations interface {
 	DisableDomain(ctx context.Context, d Disable) error
 	RemoveAccount(ctx context.Context, r Remove) (Removed, error)
 
+	// AddAppPassword makes a password for one app or device of an account; it is told this once.
+	AddAppPassword(ctx context.Context, n NewAppPassword) (AddedAppPassword, error)
+	// ListAppPasswords lists an account's, the oldest first.
+	ListAppPasswords(ctx context.Context, address string) ([]AppPassword, error)
+	// RevokeAppPassword makes one stop working at once; the sessions that it began end, others do not.
+	RevokeAppPassword(ctx context.Context, r RevokeAppPassword) error
+
 	AddAlias(ctx context.Context, a Alias) error
 	ListAliases(ctx context.Context) ([]Alias, error)
 	RemoveAlias(ctx context.Context, address string) error

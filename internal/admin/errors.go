@@ -46,6 +46,7 @@ func kinds() []kind {
 		{"no-domain", directory.ErrNoDomain, http.StatusNotFound},
 		{"no-account", directory.ErrNoAccount, http.StatusNotFound},
 		{"no-alias", directory.ErrNoAlias, http.StatusNotFound},
+		{"no-credential", directory.ErrNoCredential, http.StatusNotFound},
 		{"exists", directory.ErrExists, http.StatusConflict},
 		{"in-use", directory.ErrInUse, http.StatusConflict},
 		{"invalid-address", directory.ErrInvalidAddress, http.StatusBadRequest},

@@ -42,6 +42,9 @@ func operations() map[string]handler {
 		"account.rename":     act(Operations.RenameAccount),
 		"account.disable":    act(Operations.DisableAccount),
 		"account.remove":     call(Operations.RemoveAccount),
+		"account.app.add":    call(Operations.AddAppPassword),
+		"account.app.list":   call(Operations.ListAppPasswords),
+		"account.app.revoke": act(Operations.RevokeAppPassword),
 		"alias.add":          act(Operations.AddAlias),
 		"alias.list":         ask(Operations.ListAliases),
 		"alias.remove":       act(Operations.RemoveAlias),
@@ -108,6 +111,10 @@ func subjectOf(q any) string {
 		return q.Address
 	case Remove:
 		return q.Address
+	case NewAppPassword:
+		return q.Address + " " + q.Name
+	case RevokeAppPassword:
+		return q.Address + " " + q.Name
 	case Alias:
 		return q.Address
 	case Fsck:

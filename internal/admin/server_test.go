@@ -71,6 +71,16 @@ func (r *recorder) AddAlias(_ context.Context, q Alias) error { return r.note("A
 func (r *recorder) ListAliases(context.Context) ([]Alias, error) {
 	return []Alias{{Address: "@a.test", Targets: []string{"x@a.test"}, MaySend: true}}, r.note("ListAliases", nil)
 }
+func (r *recorder) AddAppPassword(_ context.Context, q NewAppPassword) (AddedAppPassword, error) {
+	return AddedAppPassword{Address: q.Address, Name: q.Name, Protocols: q.Protocols, Password: "x"}, r.note("AddAppPassword", q)
+}
+func (r *recorder) ListAppPasswords(_ context.Context, q string) ([]AppPassword, error) {
+	at := time.Unix(1e9, 0).UTC()
+	return []AppPassword{{Name: "tablet", Protocols: []string{"imap"}, Created: at}, {Name: "phone", Created: at, LastUsed: at, LastFrom: "::1"}}, r.note("ListAppPasswords", q)
+}
+func (r *recorder) RevokeAppPassword(_ context.Context, q RevokeAppPassword) error {
+	return r.note("RevokeAppPassword", q)
+}
 func (r *recorder) RemoveAlias(_ context.Context, q string) error { return r.note("RemoveAlias", q) }
 func (r *recorder) ListMailboxes(_ context.Context, q string) ([]Mailbox, error) {
 	return []Mailbox{{Name: "Grüße/<2026>", Messages: 1}}, r.note("ListMailboxes", q)
@@ -170,6 +180,13 @@ func TestOperationsThroughSocket(t *testing.T) {
 		},
 		func(o Operations) (any, error) { return o.RemoveAccount(ctx, Remove{"x@a.test", true}) },
 		func(o Operations) (any, error) {
+			return o.AddAppPassword(ctx, NewAppPassword{Address: "x@a.test", Name: "a b \\ é", Protocols: []string{"imap"}})
+		},
+		func(o Operations) (any, error) { return o.ListAppPasswords(ctx, "x@a.test") },
+		func(o Operations) (any, error) {
+			return nil, o.RevokeAppPassword(ctx, RevokeAppPassword{"x@a.test", "é"})
+		},
+		func(o Operations) (any, error) {
 			return nil, o.AddAlias(ctx, Alias{Address: "i@a.test", Targets: []string{"x@a.test", "y@a.test"}, MaySend: true})
 		},
 		func(o Operations) (any, error) { return o.ListAliases(ctx) },
@@ -208,6 +225,9 @@ func TestOperationsThroughSocket(t *testing.T) {
 	if got := subjectOf(RotateDKIM{Domain: "a", Now: true}); got != "a, at once" {
 		t.Errorf("the log says of a rotation: %q", got)
 	}
+	if a, b := subjectOf(NewAppPassword{Address: "a", Name: "b"}), subjectOf(RevokeAppPassword{"a", "b"}); a != "a b" || b != a {
+		t.Errorf("the log says of app passwords: %q, %q", a, b)
+	}
 	if got := subjectOf(Rename{Old: "a", New: "b"}); got != "a to b" {
 		t.Errorf("the log says of a rename: %q", got)
 	}
@@ -241,7 +261,7 @@ func TestErrorsThroughSocket(t *testing.T) {
 	c := NewClient(path)
 	defer c.Close()
 	for _, is := range []error{
-		directory.ErrNoDomain, directory.ErrNoAccount, directory.ErrNoAlias, directory.ErrExists, directory.ErrInUse,
+		directory.ErrNoDomain, directory.ErrNoAccount, directory.ErrNoAlias, directory.ErrNoCredential, directory.ErrExists, directory.ErrInUse,
 		directory.ErrInvalidAddress, directory.ErrLoop, auth.ErrPassword,
 		store.ErrAccountExists, store.ErrNoAccount, store.ErrNewer, store.ErrDiskFull, store.ErrUnavailable,
 		queue.ErrNoMessage, queue.ErrFull, queue.ErrBusy,

@@ -22,6 +22,12 @@ type Service struct {
 	// Forget makes the authenticator drop what it remembers of an account, and the front-ends end
 	// its sessions; nil: there are none.
 	Forget func(address string)
+	// EndCredential makes the front-ends end the sessions that one credential of an account
+	// began, by its id; nil: there are none.
+	EndCredential func(address string, id int64)
+	// LoginSecret is what the salt of an account's first app password is made with, the same
+	// as auth.Options.Secret; nil: it is random.
+	LoginSecret []byte
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string
 	// Reconfigure puts the configuration, as it is now, into service; nil: there is none to read.

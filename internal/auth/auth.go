@@ -53,7 +53,7 @@ type Directory interface {
 	// Called for every login, so it has to answer from memory.
 	Login(ctx context.Context, username string) (directory.Account, []directory.Credential, error)
 	// Touch notes when credentials, by id, were last used.
-	Touch(ctx context.Context, used map[int64]time.Time) error
+	Touch(ctx context.Context, used map[int64]directory.Use) error
 }
 
 // Options of an Authenticator.
@@ -63,6 +63,12 @@ type Options struct {
 	Workers   int           // passwords hashed at once, 19 MiB each; zero means the number of CPUs
 	Remember  time.Duration // for how long a good password isn't hashed again; zero means 10 minutes, less than zero never
 	Limits    Limits
+	// Secret of this server, the same for all its life: of the salts that SCRAM shows for
+	// names without app passwords. nil: one that dies with the process.
+	Secret []byte
+	// OwnPassword are the protocols that an account's own password is good for; nil: all. App
+	// passwords are good for those that they were made for.
+	OwnPassword []string
 	// Shared tells of an address that it stands for everybody, and is never refused for
 	// what others did there; nil: none does.
 	Shared func(netip.Addr) bool
@@ -88,15 +94,17 @@ type Authenticator struct {
 	log      *slog.Logger
 	slots    chan struct{} // one token for each hash that runs
 	hash     hashFunc
-	nobody   string // verifier to check for accounts that aren't there
-	key      []byte // of all HMACs; dies with the process
+	secret   []byte   // of salts
+	own      []string // protocols that own passwords are good for; nil: all
+	nobody   string   // verifier to check for accounts that aren't there
+	key      []byte   // of all HMACs; dies with the process
 	remember remembered
 	throttle *throttle
 	shared   func(netip.Addr) bool // nil: no address is everybody's
 	observe  func(Event)           // nil: nobody
 
 	usedMu sync.Mutex
-	used   map[int64]time.Time // credential id to last use, not yet written
+	used   map[int64]directory.Use // credential id to last use, not yet written
 }
 
 // New returns an Authenticator. Run has to run beside it for last uses to be noted.
@@ -120,9 +128,14 @@ func New(o Options) *Authenticator {
 		throttle: newThrottle(o.Limits),
 		shared:   o.Shared,
 		observe:  o.Observe,
-		used:     map[int64]time.Time{},
+		secret:   o.Secret,
+		own:      o.OwnPassword,
+		used:     map[int64]directory.Use{},
 	}
 	rand.Read(a.key) // never fails
+	if a.secret == nil {
+		a.secret = a.key
+	}
 	salt, key := make([]byte, saltBytes), make([]byte, keyBytes)
 	rand.Read(salt)
 	rand.Read(key)
@@ -182,39 +195,43 @@ func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc dir
 		return nil, err
 	}
 	if c := a.recall(at.Protocol, password, creds); c != nil {
-		return c, a.admit(acc, c, who)
+		return c, a.admit(acc, c, who, at.Remote)
 	}
-	t, err := a.throttle.begin(who, a.digest(who.account, password, creds))
+	t, err := a.throttle.begin(who, a.digest(who.account, password, creds), at.Protocol)
 	if err != nil {
 		return nil, err
 	}
 	c, err := a.verify(ctx, at.Protocol, password, who, acc, creds)
 	switch {
 	case errors.Is(err, ErrInvalid):
-		a.throttle.fail(t)
+		a.throttle.fail(t, err)
 		return c, err
 	case err != nil:
 		a.throttle.cancel(t)
 		return nil, err
 	}
 	a.throttle.cancel(t)
-	return c, a.admit(acc, c, who)
+	return c, a.admit(acc, c, who, at.Remote)
 }
 
 // admit ends a login with the right password.
-func (a *Authenticator) admit(acc directory.Account, c *directory.Credential, who pair) error {
+func (a *Authenticator) admit(acc directory.Account, c *directory.Credential, who pair, from netip.Addr) error {
 	if acc.Disabled {
 		return &DisabledError{acc.Message}
 	}
 	a.throttle.succeed(who)
 	a.usedMu.Lock()
-	a.used[c.ID] = time.Now()
+	u := directory.Use{At: time.Now()}
+	if from.IsValid() {
+		u.From = from.Unmap().WithZone("").String()
+	}
+	a.used[c.ID] = u
 	a.usedMu.Unlock()
 	return nil
 }
 
-// verify waits for its turn and runs the hash function for each credential that the
-// protocol may use, and for nobody's if there is none.
+// verify waits for its turn and looks for the credential. The error is a *refusal, and the
+// credential is given too, if it is not for the protocol.
 func (a *Authenticator) verify(ctx context.Context, protocol, password string, who pair, acc directory.Account, creds []directory.Credential) (*directory.Credential, error) {
 	select {
 	case a.slots <- struct{}{}:
@@ -230,28 +247,15 @@ func (a *Authenticator) verify(ctx context.Context, protocol, password string, w
 	if err := a.throttle.paused(who); err != nil {
 		return nil, err
 	}
-	hashed := false
-	for i := range creds {
-		c := &creds[i]
-		if !c.Allows(protocol) {
-			continue
-		}
-		v, err := parseVerifier(c.Verifier)
-		if err != nil {
-			a.log.Error("a credential can't be used; set the password anew", "account", acc.Address, "kind", c.Kind, "name", c.Name, "error", err)
-			continue
-		}
-		hashed = true
-		if v.matches(password, a.hash) {
-			a.remember.put(c.ID, memory{mac: a.mac(c, password), address: acc.Address})
-			return c, nil
-		}
+	c := a.match(acc, creds, password)
+	switch {
+	case c == nil:
+		return nil, ErrInvalid
+	case !a.allows(c, protocol):
+		return c, otherDoor(c, protocol)
 	}
-	if !hashed {
-		v, _ := parseVerifier(a.nobody)
-		v.matches(password, a.hash)
-	}
-	return nil, ErrInvalid
+	a.remember.put(c.ID, memory{mac: a.mac(c, password), address: acc.Address})
+	return c, nil
 }
 
 // checkIdentity allows acting as oneself only, in any spelling (RFC 4616 section 2).

@@ -28,7 +28,7 @@ type office struct {
 	mu      sync.Mutex
 	rows    map[string]row
 	fails   error
-	touched []map[int64]time.Time
+	touched []map[int64]directory.Use
 }
 
 type row struct {
@@ -52,7 +52,7 @@ func (o *office) Login(_ context.Context, name string) (directory.Account, []dir
 	return r.acc, r.creds, nil
 }
 
-func (o *office) Touch(_ context.Context, used map[int64]time.Time) error {
+func (o *office) Touch(_ context.Context, used map[int64]directory.Use) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.fails != nil {
@@ -63,7 +63,7 @@ func (o *office) Touch(_ context.Context, used map[int64]time.Time) error {
 }
 
 // writes is what Touch was given so far.
-func (o *office) writes() []map[int64]time.Time {
+func (o *office) writes() []map[int64]directory.Use {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.touched)
@@ -266,7 +266,7 @@ func TestGoodPasswordIsRemembered(t *testing.T) {
 	}
 }
 
-// Several credentials: each is tried, those of other protocols are not.
+// Several credentials: each is tried, those of other protocols too, whose owner is told so.
 func TestAppPasswords(t *testing.T) {
 	b := newBench(Options{})
 	b.dir.set(1, "anna@example.com", "main", "phone", "pop")
@@ -278,7 +278,7 @@ func TestAppPasswords(t *testing.T) {
 			}
 		}
 	}
-	if n := b.hashes.Load(); n != 1+2+2 {
+	if n := b.hashes.Load(); n != 1+2+3 {
 		t.Errorf("%d hashes", n)
 	}
 }
@@ -365,7 +365,7 @@ func TestLastUseIsNotedLazily(t *testing.T) {
 		b.dir.mu.Lock()
 		b.dir.fails = errors.New("disk full")
 		b.dir.mu.Unlock()
-		b.keepUses(map[int64]time.Time{300: time.Now(), 301: time.Now()})
+		b.keepUses(map[int64]directory.Use{300: {At: time.Now()}, 301: {At: time.Now()}})
 		time.Sleep(time.Minute)
 		b.dir.mu.Lock()
 		b.dir.fails = nil
@@ -401,7 +401,7 @@ func (noDirectory) Login(context.Context, string) (directory.Account, []director
 	return directory.Account{}, nil, directory.ErrNoAccount
 }
 
-func (noDirectory) Touch(context.Context, map[int64]time.Time) error { return nil }
+func (noDirectory) Touch(context.Context, map[int64]directory.Use) error { return nil }
 
 // The whole with the real directory and the real hash.
 func TestWithDirectory(t *testing.T) {

@@ -93,7 +93,10 @@ func reason(err error) string {
 
 // refusal is ErrInvalid for the client, with the reason that only the account's owner and
 // the log may know.
-type refusal struct{ reason string }
+type refusal struct {
+	protocol string // that it is about
+	reason   string
+}
 
 func (r *refusal) Error() string        { return ErrInvalid.Error() + ": " + r.reason }
 func (r *refusal) Is(target error) bool { return target == ErrInvalid }

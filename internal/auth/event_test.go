@@ -73,7 +73,7 @@ func TestCredentialIsTold(t *testing.T) {
 
 // What was the matter is for the owner; the client gets no more than ErrInvalid.
 func TestReasonStaysHere(t *testing.T) {
-	err := error(&refusal{"it is the password of another door"})
+	err := error(&refusal{reason: "it is the password of another door"})
 	if !errors.Is(err, ErrInvalid) || Result(err) != ResultInvalid || reason(err) != "it is the password of another door" {
 		t.Error(err)
 	}

@@ -65,7 +65,7 @@ func (r *remembered) forget(address string) {
 func (a *Authenticator) recall(protocol, password string, creds []directory.Credential) *directory.Credential {
 	for i := range creds {
 		c := &creds[i]
-		if mac, ok := a.remember.get(c.ID); ok && c.Allows(protocol) {
+		if mac, ok := a.remember.get(c.ID); ok && a.allows(c, protocol) {
 			if now := a.mac(c, password); hmac.Equal(now[:], mac[:]) {
 				return c
 			}
@@ -131,16 +131,16 @@ func (a *Authenticator) Run(ctx context.Context) {
 func (a *Authenticator) noteUses(ctx context.Context) {
 	a.usedMu.Lock()
 	used := a.used
-	a.used = map[int64]time.Time{}
+	a.used = map[int64]directory.Use{}
 	a.usedMu.Unlock()
 	var errs []error
-	part := map[int64]time.Time{}
+	part := map[int64]directory.Use{}
 	write := func() {
 		if err := a.dir.Touch(ctx, part); err != nil {
 			errs = append(errs, err)
 			a.keepUses(part)
 		}
-		part = map[int64]time.Time{}
+		part = map[int64]directory.Use{}
 	}
 	for id, t := range used {
 		if part[id] = t; len(part) == 500 {
@@ -156,11 +156,11 @@ func (a *Authenticator) noteUses(ctx context.Context) {
 }
 
 // keepUses puts back what could not be written, unless there is news.
-func (a *Authenticator) keepUses(part map[int64]time.Time) {
+func (a *Authenticator) keepUses(part map[int64]directory.Use) {
 	a.usedMu.Lock()
 	defer a.usedMu.Unlock()
 	for id, t := range part {
-		if a.used[id].Before(t) {
+		if a.used[id].At.Before(t.At) {
 			a.used[id] = t
 		}
 	}

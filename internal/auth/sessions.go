@@ -29,9 +29,10 @@ type Sessions struct {
 
 // Session is one session that is logged in, as Sessions knows it.
 type Session struct {
-	Address string     // the account's, as Authenticate gave it
-	Remote  netip.Addr // of the client
-	End     func()     // asks the session to end; it must not block, and may come late
+	Address    string     // the account's, as Authenticate gave it
+	Credential int64      // id of the credential, likewise
+	Remote     netip.Addr // of the client
+	End        func()     // asks the session to end; it must not block, and may come late
 }
 
 // Mark is for Enter, and to be taken before the password is checked.
@@ -87,11 +88,23 @@ func (s *Sessions) Leave(n *Session) {
 // way have their password checked anew. For when the account was disabled, renamed or removed
 // or its password changed, and the directory says so already.
 func (s *Sessions) End(address string) {
+	s.end(address, func(*Session) bool { return true })
+}
+
+// EndCredential is End for the sessions that one credential of the account began: those of
+// other apps and devices go on. For when it was removed, and the directory says so already.
+func (s *Sessions) EndCredential(address string, credential int64) {
+	s.end(address, func(n *Session) bool { return n.Credential == credential })
+}
+
+func (s *Sessions) end(address string, which func(*Session) bool) {
 	s.mu.Lock()
 	s.ended++
 	var ends []func()
 	for n := range s.open[address] {
-		ends = append(ends, n.End)
+		if which(n) {
+			ends = append(ends, n.End)
+		}
 	}
 	s.mu.Unlock()
 	for _, end := range ends {

@@ -81,7 +81,7 @@ type throttle struct {
 	clients  *lru[netip.Addr, bucket]
 	accounts *lru[string, bucket]
 	pairs    *lru[pair, bucket] // of clients known on the account
-	guesses  *lru[guess, bool]  // true: known to be wrong; false: being checked
+	guesses  *lru[guess, error] // why it is known to be wrong; nil: being checked
 	known    *lru[pair, time.Time]
 	good     *lru[netip.Addr, time.Time]
 }
@@ -100,7 +100,7 @@ func newThrottle(l Limits) *throttle {
 		clients:  newLRU[netip.Addr, bucket](l.Entries),
 		accounts: newLRU[string, bucket](l.Entries),
 		pairs:    newLRU[pair, bucket](l.Entries),
-		guesses:  newLRU[guess, bool](l.Entries),
+		guesses:  newLRU[guess, error](l.Entries),
 		known:    newLRU[pair, time.Time](l.Entries),
 		good:     newLRU[netip.Addr, time.Time](l.Entries),
 	}
@@ -171,9 +171,10 @@ type ticket struct {
 }
 
 // begin counts the login as failed on the account until its outcome is known, so that
-// guesses made at the same time count too. ErrInvalid: this password is known to be
-// wrong, nothing is counted and no ticket given. *ThrottledError: refused after all.
-func (t *throttle) begin(who pair, d digest) (*ticket, error) {
+// guesses made at the same time count too. The error is what fail was given if this password
+// is known not to be good for the protocol: nothing is counted then, and no ticket given.
+// *ThrottledError: refused after all.
+func (t *throttle) begin(who pair, d digest, protocol string) (*ticket, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -183,28 +184,29 @@ func (t *throttle) begin(who pair, d digest) (*ticket, error) {
 		return nil, &ThrottledError{RetryAfter: b.until.Sub(now)}
 	}
 	if wrong := t.guesses.get(k.guess); wrong == nil {
-		*t.guesses.need(k.guess) = false
+		*t.guesses.need(k.guess) = nil
 		k.mine, k.before = true, b.until
 		t.charge(b, 1, now)
 		k.after = b.until
-	} else if *wrong {
-		return nil, ErrInvalid
+	} else if r, ok := (*wrong).(*refusal); *wrong != nil && (!ok || r.protocol == protocol) {
+		return nil, *wrong
 	}
 	return k, nil
 }
 
-// fail makes the charge final and counts the failure against the address too.
-func (t *throttle) fail(k *ticket) {
+// fail makes the charge final and counts the failure against the address too. why is
+// what the next login with the same password gets.
+func (t *throttle) fail(k *ticket, why error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
 	if wrong := t.guesses.get(k.guess); wrong == nil {
 		// Forgotten meanwhile, or begun by another login that was broken off.
 		t.charge(t.bucket(k), 1, now)
-	} else if *wrong {
+	} else if *wrong != nil {
 		return // the same from two connections at once
 	}
-	*t.guesses.need(k.guess) = true
+	*t.guesses.need(k.guess) = why
 	if !k.known && k.who.client.IsValid() {
 		t.charge(t.clients.need(k.who.client), t.factor(k.who.client, now), now)
 	}
@@ -214,7 +216,7 @@ func (t *throttle) fail(k *ticket) {
 func (t *throttle) cancel(k *ticket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if wrong := t.guesses.get(k.guess); !k.mine || wrong != nil && *wrong {
+	if wrong := t.guesses.get(k.guess); !k.mine || wrong != nil && *wrong != nil {
 		return // charged by another login with the same password, or found wrong by one
 	}
 	t.guesses.remove(k.guess)

@@ -73,18 +73,23 @@ func HashPassword(password string) (string, error) {
 	return v.String(), nil
 }
 
+// What passwords made here consist of.
+const (
+	appAlphabet = "abcdefghijkmnpqrstuvwxyz23456789" // 32: no l, o, 0, 1
+	appLetters  = 20
+)
+
 // GeneratePassword makes a password of 100 random bits in the form
 // abcde-fghij-kmnpq-rstuv, without the characters that are easily mistaken.
 func GeneratePassword() string {
-	const alphabet = "abcdefghijkmnpqrstuvwxyz23456789" // 32: no l, o, 0, 1
-	random := make([]byte, 20)
+	random := make([]byte, appLetters)
 	rand.Read(random)
 	var b strings.Builder
 	for i, r := range random {
 		if i > 0 && i%5 == 0 {
 			b.WriteByte('-')
 		}
-		b.WriteByte(alphabet[r%32])
+		b.WriteByte(appAlphabet[r%32])
 	}
 	return b.String()
 }

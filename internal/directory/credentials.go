@@ -27,6 +27,13 @@ type Credential struct {
 	Verifier  string // what the password is checked against, as package auth makes it
 	Created   time.Time
 	LastUsed  time.Time // zero for never; may lag behind by minutes
+	LastFrom  string    // address of the client then; "" for never, or not known
+}
+
+// Use is when and from where a credential was used.
+type Use struct {
+	At   time.Time
+	From string // address of the client
 }
 
 // Allows reports whether the credential is good for the protocol.
@@ -59,6 +66,16 @@ func (d *Directory) Login(ctx context.Context, username string) (Account, []Cred
 	return acc, creds, err
 }
 
+// Credentials are those of an account as the database has them now, last uses included,
+// the oldest first. Errors as GetAccount.
+func (d *Directory) Credentials(ctx context.Context, address string) ([]Credential, error) {
+	acc, err := d.GetAccount(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return listCredentials(ctx, d.db, acc.ID)
+}
+
 // MaxCredentials bounds the credentials of one account: each costs a wrong password
 // one more run of the hash function.
 const MaxCredentials = 32
@@ -67,7 +84,7 @@ const MaxCredentials = 32
 // Verifier count. Errors: those of GetAccount, ErrExists, and ErrInUse when the account
 // has MaxCredentials.
 func (d *Directory) AddCredential(ctx context.Context, address string, c Credential) (Credential, error) {
-	c.Created, c.LastUsed = unix(now()), time.Time{}
+	c.Created, c.LastUsed, c.LastFrom = unix(now()), time.Time{}, ""
 	err := d.changeAccount(ctx, address, func(tx *sql.Tx, acc Account) error {
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM credentials WHERE account = $1`, acc.ID).Scan(&n); err != nil {
@@ -106,13 +123,13 @@ func (d *Directory) RemoveCredential(ctx context.Context, address, kind, name st
 
 // Touch notes when credentials, by id, were last used. It is meant to be called now and
 // then with many: it costs a durable transaction, but doesn't count as a change (Generation).
-func (d *Directory) Touch(ctx context.Context, used map[int64]time.Time) error {
+func (d *Directory) Touch(ctx context.Context, used map[int64]Use) error {
 	if len(used) == 0 {
 		return nil
 	}
 	return d.db.Tx(ctx, func(tx *sql.Tx) error {
-		for id, t := range used {
-			if _, err := tx.ExecContext(ctx, `UPDATE credentials SET last_used = $1 WHERE id = $2 AND last_used < $1`, t.Unix(), id); err != nil {
+		for id, u := range used {
+			if _, err := tx.ExecContext(ctx, `UPDATE credentials SET last_used = $1, last_from = $3 WHERE id = $2 AND last_used < $1`, u.At.Unix(), id, u.From); err != nil {
 				return err
 			}
 		}
@@ -123,7 +140,7 @@ func (d *Directory) Touch(ctx context.Context, used map[int64]time.Time) error {
 func setPassword(ctx context.Context, tx *sql.Tx, account int64, verifier string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO credentials (account, kind, name, protocols, verifier, created)
 		VALUES ($1, $2, '', '', $3, $4)
-		ON CONFLICT (account, kind, name) DO UPDATE SET verifier = excluded.verifier, created = excluded.created, last_used = 0`,
+		ON CONFLICT (account, kind, name) DO UPDATE SET verifier = excluded.verifier, created = excluded.created, last_used = 0, last_from = ''`,
 		account, KindPassword, verifier, now())
 	return err
 }
@@ -131,8 +148,8 @@ func setPassword(ctx context.Context, tx *sql.Tx, account int64, verifier string
 func listCredentials(ctx context.Context, q querier, account int64) ([]Credential, error) {
 	return collect(ctx, q, func(rows *sql.Rows) (c Credential, err error) {
 		var created, used int64
-		err = rows.Scan(&c.ID, &c.Kind, &c.Name, &c.Protocols, &c.Verifier, &created, &used)
+		err = rows.Scan(&c.ID, &c.Kind, &c.Name, &c.Protocols, &c.Verifier, &created, &used, &c.LastFrom)
 		c.Created, c.LastUsed = unix(created), unix(used)
 		return c, err
-	}, `SELECT id, kind, name, protocols, verifier, created, last_used FROM credentials WHERE account = $1 ORDER BY id`, account)
+	}, `SELECT id, kind, name, protocols, verifier, created, last_used, last_from FROM credentials WHERE account = $1 ORDER BY id`, account)
 }

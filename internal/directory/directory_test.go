@@ -216,16 +216,18 @@ func TestCredentials(t *testing.T) {
 	}
 	gen = d.Generation()
 	used := time.Unix(2e9, 0).UTC()
-	want(t, "touch", d.Touch(ctx, map[int64]time.Time{app.ID: used, 4711: used}), nil)
-	want(t, "an older touch", d.Touch(ctx, map[int64]time.Time{app.ID: used.Add(-time.Hour)}), nil)
+	want(t, "touch", d.Touch(ctx, map[int64]Use{app.ID: {used, "192.0.2.1"}, 4711: {used, ""}}), nil)
+	want(t, "an older touch", d.Touch(ctx, map[int64]Use{app.ID: {At: used.Add(-time.Hour)}}), nil)
 	want(t, "no touch", d.Touch(ctx, nil), nil)
 	if d.Generation() != gen {
 		t.Error("a touch counted as a change")
 	}
-	stored, err := listCredentials(ctx, d.db, acc.ID)
-	if err != nil || !stored[1].LastUsed.Equal(used) || !stored[0].LastUsed.IsZero() {
+	stored, err := d.Credentials(ctx, alice)
+	if err != nil || !stored[1].LastUsed.Equal(used) || stored[1].LastFrom != "192.0.2.1" || !stored[0].LastUsed.IsZero() || stored[0].LastFrom != "" {
 		t.Errorf("got %+v, %v", stored, err)
 	}
+	_, err = d.Credentials(ctx, "nobody@example.com")
+	want(t, "nobody's credentials", err, ErrNoAccount)
 	want(t, "remove", d.RemoveCredential(ctx, alice, KindApp, "phone"), nil)
 	want(t, "remove again", d.RemoveCredential(ctx, alice, KindApp, "phone"), ErrNoCredential)
 	if _, creds, _ := d.Login(ctx, alice); len(creds) != 1 {
@@ -285,7 +287,7 @@ func TestOwnFault(t *testing.T) {
 		_, e6 := d.GetAccount(ctx, "alice@example.com")
 		_, e7 := d.AddAccount(ctx, "new@example.com", AccountOptions{})
 		_, e8 := d.ListAliases(ctx)
-		for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, d.RemoveDomain(ctx, "example.com"), d.Touch(ctx, map[int64]time.Time{1: {}})} {
+		for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8, d.RemoveDomain(ctx, "example.com"), d.Touch(ctx, map[int64]Use{1: {}})} {
 			if err == nil || ownFault(err) == nil {
 				t.Errorf("%d: got %v", i, err)
 			}
@@ -323,7 +325,7 @@ func TestMigrationsHaveStableNames(t *testing.T) {
 	for _, m := range Migrations {
 		names = append(names, m.Name)
 	}
-	if !reflect.DeepEqual(names, []string{"directory/1", "directory/2 remote targets", "directory/3 closed for mail"}) {
+	if !reflect.DeepEqual(names, []string{"directory/1", "directory/2 remote targets", "directory/3 closed for mail", "directory/4 where credentials were used"}) {
 		t.Errorf("names in databases out there may not change: %q", names)
 	}
 }

@@ -68,7 +68,7 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 		"RemoveAccount":    func() error { return d.RemoveAccount(ctx, "carol@other.test") },
 		"AddCredential":    func() error { _, err := d.AddCredential(ctx, "alice@example.com", tablet); return err },
 		"RemoveCredential": func() error { return d.RemoveCredential(ctx, "alice@example.com", KindApp, "phone") },
-		"Touch":            func() error { return d.Touch(ctx, map[int64]time.Time{c.ID: time.Now()}) },
+		"Touch":            func() error { return d.Touch(ctx, map[int64]Use{c.ID: {At: time.Now()}}) },
 		"AddAlias": func() error {
 			_, err := d.AddAlias(ctx, "new@example.com", []string{"alice@example.com", "bob@example.com"}, true)
 			return err

@@ -10,7 +10,8 @@ import "kurir/internal/sqldb"
 // account or an alias by id: renaming an account needs no change of aliases, and one
 // that an alias leads to can't vanish.
 var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: tables}, {Name: "directory/2 remote targets", SQL: remoteTargets},
-	{Name: "directory/3 closed for mail", SQL: closedForMail}}
+	{Name: "directory/3 closed for mail", SQL: closedForMail},
+	{Name: "directory/4 where credentials were used", SQL: lastFrom}}
 
 const tables = `
 CREATE TABLE domains (
@@ -95,4 +96,8 @@ ALTER TABLE accounts ADD COLUMN defer_mail BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE accounts ADD COLUMN message TEXT NOT NULL DEFAULT '';
 ALTER TABLE domains ADD COLUMN disabled BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE domains ADD COLUMN message TEXT NOT NULL DEFAULT '';
+`
+
+const lastFrom = `
+ALTER TABLE credentials ADD COLUMN last_from TEXT NOT NULL DEFAULT ''; -- address of the client
 `

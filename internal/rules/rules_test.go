@@ -73,6 +73,7 @@ var foreign = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
+	"github.com/xdg-go/scram":             {"internal/auth", "internal/e2e"},
 	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "store"},
 }
 
