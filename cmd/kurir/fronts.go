@@ -51,7 +51,8 @@ type fronts struct {
 	ended func(name string, err error) // is told how each of them ended
 	all   sync.WaitGroup
 
-	now atomic.Pointer[site] // whose configuration is in force
+	now       atomic.Pointer[site] // whose configuration is in force
+	reloading sync.Mutex           // held by the reload that is under way
 
 	mu      sync.Mutex
 	stopped bool

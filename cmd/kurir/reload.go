@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -66,13 +65,7 @@ func (e *env) printReloaded(done admin.Reloaded) {
 	}
 }
 
-// reloads is what one reload of the configuration after the other shares.
-type reloads struct {
-	mu   sync.Mutex // held by the one that is under way
-	told func(state reloadState)
-}
-
-// reloadState is what whoever watches over the process is told.
+// reloadState is how far a reload is.
 type reloadState int
 
 const (
@@ -85,8 +78,8 @@ const (
 // ports over, those of before end with their conversations. If anything is wrong, nothing
 // has changed. It is for the site that began, whichever is in force.
 func (s *site) reload(ctx context.Context) (done admin.Reloaded, err error) {
-	s.reloads.mu.Lock()
-	defer s.reloads.mu.Unlock()
+	s.fronts.reloading.Lock()
+	defer s.fronts.reloading.Unlock()
 	s.tell(reloadBegins)
 	defer func() {
 		if err != nil {
@@ -109,8 +102,8 @@ func (s *site) reload(ctx context.Context) (done admin.Reloaded, err error) {
 }
 
 func (s *site) tell(state reloadState) {
-	if s.reloads.told != nil {
-		s.reloads.told(state)
+	if s.fronts.ctx.Err() == nil { // else it stops, and that is what is to be told
+		s.super.reloading(state, s.cfg)
 	}
 }
 

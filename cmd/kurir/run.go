@@ -45,9 +45,9 @@ type site struct {
 	ports   []*port
 	gate    *gate.Gate   // nil: nobody is looked at
 	shared  *gate.Shared // nil: of no address but loopback
+	super   *supervisor
 	keeps   *keeps
 	fronts  *fronts
-	reloads *reloads
 	// runCerts keeps certificates fresh until stop is called; stopCerts is the stop of s.certs.
 	runCerts  func(*certs.Manager) (stop func())
 	stopCerts func()
@@ -61,7 +61,8 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.metrics = telemetry.New()
 	s.metrics.Health.Log = s.log
 	s.limitMemory()
-	s.keeps, s.reloads, s.oldTLS = newKeeps(), &reloads{}, new(atomic.Bool)
+	s.super = s.env.newSupervisor(s.log)
+	s.keeps, s.oldTLS = newKeeps(), new(atomic.Bool)
 	if s.data, err = s.open(ctx); err != nil {
 		return err
 	}
@@ -187,11 +188,13 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { s.fronts.drain(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
+	s.super.ready(s.cfg)
 	if s.ready != nil {
 		s.ready()
 	}
 	<-front.Done()
 	s.log.Info("stopping")
+	s.super.stopping()
 	s.fronts.waitAll()
 	stopBack()
 	backs.Wait()
@@ -215,10 +218,11 @@ const watchEvery = 30 * time.Second
 func (s *site) watch(ctx context.Context) {
 	hangup, done := s.env.hangup()
 	defer done()
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(s.super.pace(watchEvery))
 	defer tick.Stop()
 	for {
 		s.fronts.site().look(ctx)
+		s.super.alive()
 		select {
 		case <-ctx.Done():
 			return

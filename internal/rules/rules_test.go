@@ -69,6 +69,7 @@ var foreign = map[string][]string{
 	"github.com/smallstep/pkcs7":          {"internal/web"},
 	"rsc.io/qr":                           {"internal/web", "cmd"},
 	"github.com/spf13/cobra":              {"cmd"},
+	"github.com/coreos/go-systemd":        {"cmd"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
