@@ -21,6 +21,9 @@ func (s *session) deliver(ctx context.Context, m *incoming) *Reply {
 	if r := s.judged(ctx, m); r != nil {
 		return r
 	}
+	if r := s.provePosting(ctx); r != nil {
+		return r
+	}
 	above, below := s.forwardHeader(ctx, m.staged)
 	signature, err := s.sign(ctx, m)
 	if err != nil {

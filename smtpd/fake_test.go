@@ -48,7 +48,7 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		names = []string{local}
 	case "postmaster", `"a b"`, "jörg":
 		names = []string{"alice"}
-	case "staff":
+	case "staff", "staff-only":
 		names = []string{"alice", "bob"}
 	case "mixed":
 		names = []string{"alice", "carol"}
@@ -96,6 +96,21 @@ func (fakeDirectory) MaySendAs(_ context.Context, account, address string) (bool
 	}
 	local, _, _ = strings.Cut(local, "+")
 	return local+"@"+domain == account, nil
+}
+
+// MayPost: to staff only members may write, of whom who@remote.example is one elsewhere.
+func (fakeDirectory) MayPost(_ context.Context, account, sender, address string) (directory.Posting, error) {
+	switch {
+	case address != "staff-only@local.test":
+		return directory.PostingAllowed, nil
+	case account == "alice@local.test":
+		return directory.PostingAllowed, nil
+	case account == "" && sender == "who@remote.example":
+		return directory.PostingIfProven, nil
+	case account == "" && sender == "broken@remote.example":
+		return directory.PostingRefused, errBroken
+	}
+	return directory.PostingRefused, nil
 }
 
 type fakeAuth struct{}

@@ -45,6 +45,9 @@ func (p echoPolicy) Begin(ctx context.Context, a policy.Arrival) func(context.Co
 			v = policy.Verdict{Decision: policy.Later, Status: "4.4.3"}
 		case strings.Contains(string(b), "Subject: junk"):
 			v = policy.Verdict{Decision: policy.Junk}
+		case strings.Contains(string(b), "Subject: proven by "):
+			_, v.Author, _ = strings.Cut(string(b), "Subject: proven by ")
+			v.Author, _, _ = strings.Cut(v.Author, "\r\n")
 		}
 		v.Reason = fmt.Sprintf("%s: %s [%s] %s to %s, %d octets", v.Decision, a.Helo, a.IP, a.Sender, strings.Join(a.Recipients, " "), len(b))
 		v.Header = fmt.Appendf(nil, "Authentication-Results: mx.local.test; none\r\nX-Kurir-Reason: %s\r\n", v.Reason)

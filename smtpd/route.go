@@ -19,12 +19,15 @@ type Directory interface {
 	Resolve(ctx context.Context, address string) ([]directory.Recipient, error)
 	// MaySendAs tells whether an account may write mail as address.
 	MaySendAs(ctx context.Context, account, address string) (bool, error)
+	// MayPost tells whether an account, or without one a sender, may write to an address.
+	MayPost(ctx context.Context, account, sender, address string) (directory.Posting, error)
 }
 
 // recipient is one that was accepted.
 type recipient struct {
 	rcptCommand
 	accounts []string // that it leads to here
+	unproven bool     // the message has to prove that it is a member's of this group
 	onward   []onward // addresses elsewhere that it leads to; none and no accounts: it is elsewhere itself
 }
 
@@ -37,6 +40,9 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	r, err := s.resolve(c.To)
 	if errors.Is(err, directory.ErrNoDomain) && s.by.submits() {
 		err = s.mayRelay(c.To)
+	}
+	if err == nil && !r.elsewhere() {
+		r.unproven, err = s.mayPost(c.To)
 	}
 	if err != nil {
 		return s.fail(replyTo(s.refuseRecipient(c.To, err)))

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kurir/internal/admin"
+	"kurir/internal/directory"
 )
 
 func aliasCommand(e *env) *cobra.Command {
@@ -77,8 +78,8 @@ func aliasList(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return list(e, *asJSON, rows, "ALIAS\tTARGETS\tMAY SEND", "There are no aliases.", func(a admin.Alias) string {
-				return a.Address + "\t" + strings.Join(a.Targets, ", ") + "\t" + yesNo(maySend(rows, a))
+			return list(e, *asJSON, rows, "ALIAS\tTARGETS\tWRITERS\tMAY SEND", "There are no aliases.", func(a admin.Alias) string {
+				return a.Address + "\t" + strings.Join(a.Targets, ", ") + "\t" + directory.Post(a.Post).String() + "\t" + yesNo(maySend(rows, a))
 			})
 		})
 	}

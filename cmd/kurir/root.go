@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.Args = cobra.ArbitraryArgs // group says what is wrong with them
 	group(root,
 		setupCommand(e), setupDataCommand(e), serveCommand(e), reloadCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
-		domainCommand(e), accountCommand(e), aliasCommand(e), mailboxCommand(e), dkimCommand(e),
+		domainCommand(e), accountCommand(e), aliasCommand(e), groupCommand(e), mailboxCommand(e), dkimCommand(e),
 		queueCommand(e), suppressionCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e),
 		referenceCommand(e),
 	)

@@ -54,6 +54,8 @@ type Operations interface {
 
 	AddAlias(ctx context.Context, a Alias) error
 	ListAliases(ctx context.Context) ([]Alias, error)
+	// SetAlias replaces an alias that is there.
+	SetAlias(ctx context.Context, a Alias) error
 	RemoveAlias(ctx context.Context, address string) error
 
 	ListMailboxes(ctx context.Context, address string) ([]Mailbox, error)
@@ -168,6 +170,7 @@ type Alias struct {
 	Targets []string `json:"targets"`
 	Remote  []string `json:"remote,omitempty"` // those of Targets that may be, or are, of other servers
 	MaySend bool     `json:"may_send"`         // the targets may use it as sender
+	Post    string   `json:"post,omitempty"`   // who may write to it: "members", "domain", "" for anyone
 }
 
 // Mailbox is one mailbox of an account with its counts.

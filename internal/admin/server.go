@@ -46,6 +46,7 @@ func operations() map[string]handler {
 		"account.app.list":   call(Operations.ListAppPasswords),
 		"account.app.revoke": act(Operations.RevokeAppPassword),
 		"alias.add":          act(Operations.AddAlias),
+		"alias.set":          act(Operations.SetAlias),
 		"alias.list":         ask(Operations.ListAliases),
 		"alias.remove":       act(Operations.RemoveAlias),
 		"mailbox.list":       call(Operations.ListMailboxes),

@@ -81,6 +81,7 @@ func (r *recorder) ListAppPasswords(_ context.Context, q string) ([]AppPassword,
 func (r *recorder) RevokeAppPassword(_ context.Context, q RevokeAppPassword) error {
 	return r.note("RevokeAppPassword", q)
 }
+func (r *recorder) SetAlias(_ context.Context, q Alias) error     { return r.note("SetAlias", q) }
 func (r *recorder) RemoveAlias(_ context.Context, q string) error { return r.note("RemoveAlias", q) }
 func (r *recorder) ListMailboxes(_ context.Context, q string) ([]Mailbox, error) {
 	return []Mailbox{{Name: "Grüße/<2026>", Messages: 1}}, r.note("ListMailboxes", q)
@@ -188,6 +189,9 @@ func TestOperationsThroughSocket(t *testing.T) {
 		},
 		func(o Operations) (any, error) {
 			return nil, o.AddAlias(ctx, Alias{Address: "i@a.test", Targets: []string{"x@a.test", "y@a.test"}, MaySend: true})
+		},
+		func(o Operations) (any, error) {
+			return nil, o.SetAlias(ctx, Alias{Address: "i@a.test", Targets: []string{"x@a.test"}, Post: "members"})
 		},
 		func(o Operations) (any, error) { return o.ListAliases(ctx) },
 		func(o Operations) (any, error) { return nil, o.RemoveAlias(ctx, "i@a.test") },

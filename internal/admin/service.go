@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 
 	"kurir/internal/directory"
@@ -136,13 +135,10 @@ func (s *Service) ListDomains(ctx context.Context) ([]Domain, error) {
 func (s *Service) AddAlias(ctx context.Context, a Alias) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var targets []string
-	for _, t := range a.Targets {
-		if !slices.Contains(a.Remote, t) {
-			targets = append(targets, t)
-		}
+	o, err := a.options()
+	if err == nil {
+		_, err = s.Directory.CreateAlias(ctx, a.Address, o)
 	}
-	_, err := s.Directory.AddForward(ctx, a.Address, targets, a.Remote, a.MaySend)
 	return err
 }
 
@@ -151,7 +147,7 @@ func (s *Service) ListAliases(ctx context.Context) ([]Alias, error) {
 	rows, err := s.Directory.ListAliases(ctx)
 	list := make([]Alias, len(rows))
 	for i, r := range rows {
-		list[i] = Alias{Address: r.Address, Targets: r.Targets, Remote: r.Remote, MaySend: r.MaySend}
+		list[i] = Alias{Address: r.Address, Targets: r.Targets, Remote: r.Remote, MaySend: r.MaySend, Post: string(r.Post)}
 	}
 	return list, err
 }

@@ -15,7 +15,16 @@ type Alias struct {
 	Targets []string // accounts or aliases here, with +tag or not, and addresses of other servers
 	Remote  []string // those of Targets that are of other servers
 	MaySend bool     // each account it leads to may send as it, also when there are several
+	Post    Post     // who may write to it
 	Created time.Time
+}
+
+// AliasOptions is what an alias is.
+type AliasOptions struct {
+	Targets []string // accounts or aliases here
+	To      []string // and addresses that may be of other servers
+	MaySend bool
+	Post    Post // of a catch-all: PostAnyone
 }
 
 // AddAlias adds an alias. "@domain" as its address is the domain's catch-all, for all
@@ -30,25 +39,46 @@ func (d *Directory) AddAlias(ctx context.Context, address string, targets []stri
 // which may be of other servers: they are meant so, and no slip of the pen in the name of
 // a domain here.
 func (d *Directory) AddForward(ctx context.Context, address string, targets, to []string, maySend bool) (Alias, error) {
+	return d.CreateAlias(ctx, address, AliasOptions{Targets: targets, To: to, MaySend: maySend})
+}
+
+// CreateAlias is AddForward with all options.
+func (d *Directory) CreateAlias(ctx context.Context, address string, o AliasOptions) (Alias, error) {
 	a, err := parseAlias(address)
+	if err == nil {
+		err = o.check(a)
+	}
 	if err != nil {
 		return Alias{}, err
 	}
 	var alias Alias
-	err = d.change(ctx, func(tx *sql.Tx) error {
-		dom, err := findFreeName(ctx, tx, a)
-		if err != nil {
-			return err
-		}
-		var id int64
-		const insert = `INSERT INTO aliases (domain, local, may_send, created) VALUES ($1, $2, $3, $4) RETURNING id`
-		if err := tx.QueryRowContext(ctx, insert, dom.ID, a.Local, maySend, now()).Scan(&id); err != nil {
-			return err
-		}
-		alias, err = setTargets(ctx, tx, a, id, targets, to)
+	err = d.change(ctx, func(tx *sql.Tx) (err error) {
+		alias, err = addAlias(ctx, tx, a, o)
 		return err
 	})
 	return alias, err
+}
+
+func addAlias(ctx context.Context, tx *sql.Tx, a Address, o AliasOptions) (Alias, error) {
+	dom, err := findFreeName(ctx, tx, a)
+	if err != nil {
+		return Alias{}, err
+	}
+	var id int64
+	const insert = `INSERT INTO aliases (domain, local, may_send, post, created) VALUES ($1, $2, $3, $4, $5) RETURNING id`
+	if err := tx.QueryRowContext(ctx, insert, dom.ID, a.Local, o.MaySend, o.Post, now()).Scan(&id); err != nil {
+		return Alias{}, err
+	}
+	return setTargets(ctx, tx, a, id, o.Targets, o.To)
+}
+
+// check refuses a catch-all with writers of its own: what falls to it is written to
+// addresses that nobody knows.
+func (o AliasOptions) check(a Address) error {
+	if a.Local == "" && o.Post != PostAnyone {
+		return fmt.Errorf("%s: %w: a catch-all is for mail from anyone", a, ErrInvalidAddress)
+	}
+	return nil
 }
 
 // SetAlias replaces the targets of an alias that is there, and whether they may send
@@ -59,15 +89,23 @@ func (d *Directory) SetAlias(ctx context.Context, address string, targets []stri
 
 // SetForward is to SetAlias what AddForward is to AddAlias.
 func (d *Directory) SetForward(ctx context.Context, address string, targets, to []string, maySend bool) (Alias, error) {
+	return d.ReplaceAlias(ctx, address, AliasOptions{Targets: targets, To: to, MaySend: maySend})
+}
+
+// ReplaceAlias is SetForward with all options.
+func (d *Directory) ReplaceAlias(ctx context.Context, address string, o AliasOptions) (Alias, error) {
 	var alias Alias
 	err := d.changeAlias(ctx, address, func(tx *sql.Tx, a Address, id int64) (err error) {
-		if _, err := tx.ExecContext(ctx, `UPDATE aliases SET may_send = $1 WHERE id = $2`, maySend, id); err != nil {
+		if err := o.check(a); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE aliases SET may_send = $1, post = $2 WHERE id = $3`, o.MaySend, o.Post, id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM alias_targets WHERE alias = $1`, id); err != nil {
 			return err
 		}
-		alias, err = setTargets(ctx, tx, a, id, targets, to)
+		alias, err = setTargets(ctx, tx, a, id, o.Targets, o.To)
 		return err
 	})
 	return alias, err
@@ -89,7 +127,7 @@ func (d *Directory) RemoveAlias(ctx context.Context, address string) error {
 
 // ListAliases returns all aliases, sorted by domain and local part.
 func (d *Directory) ListAliases(ctx context.Context) ([]Alias, error) {
-	const query = `SELECT x.local, d.name, x.may_send, x.created,
+	const query = `SELECT x.local, d.name, x.may_send, x.post, x.created,
 			coalesce(a.local, y.local, t.remote_local), coalesce(ad.name, yd.name, t.remote_domain), t.detail, t.remote_domain <> ''
 		FROM aliases x JOIN domains d ON d.id = x.domain JOIN alias_targets t ON t.alias = x.id
 		LEFT JOIN accounts a ON a.id = t.target_account LEFT JOIN domains ad ON ad.id = a.domain
@@ -100,7 +138,7 @@ func (d *Directory) ListAliases(ctx context.Context) ([]Alias, error) {
 		var created int64
 		var detail string
 		var remote bool
-		err = rows.Scan(&a.Local, &a.Domain, &x.MaySend, &created, &t.Local, &t.Domain, &detail, &remote)
+		err = rows.Scan(&a.Local, &a.Domain, &x.MaySend, &x.Post, &created, &t.Local, &t.Domain, &detail, &remote)
 		if detail != "" {
 			t.Local += "+" + detail
 		}
@@ -134,12 +172,13 @@ func parseAlias(address string) (Address, error) {
 type aliasRow struct {
 	id      int64
 	maySend bool
+	post    Post
 }
 
 // findAlias gives sql.ErrNoRows if there is none.
 func findAlias(ctx context.Context, q querier, domain int64, local string) (x aliasRow, err error) {
-	const query = `SELECT id, may_send FROM aliases WHERE domain = $1 AND local = $2`
-	err = q.QueryRowContext(ctx, query, domain, local).Scan(&x.id, &x.maySend)
+	const query = `SELECT id, may_send, post FROM aliases WHERE domain = $1 AND local = $2`
+	err = q.QueryRowContext(ctx, query, domain, local).Scan(&x.id, &x.maySend, &x.post)
 	return x, err
 }
 

@@ -33,6 +33,7 @@ const firstAccountKey = "\x00first"
 type entry struct {
 	account    bool // the name of recipients[0] itself
 	maySend    bool // an alias given with may-send
+	post       Post // who may write to an alias
 	recipients []Recipient
 }
 
@@ -141,5 +142,5 @@ func readName(ctx context.Context, q querier, key nameKey) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entry{maySend: alias.maySend, recipients: recipients}, nil
+	return &entry{maySend: alias.maySend, post: alias.post, recipients: recipients}, nil
 }

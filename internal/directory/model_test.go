@@ -28,6 +28,7 @@ type modelDomain struct {
 type modelAlias struct {
 	targets []modelTarget
 	maySend bool
+	post    Post
 }
 
 type modelTarget struct{ name, detail string }
@@ -197,8 +198,12 @@ func (m *model) removeAccount(address string) error {
 }
 
 // putAlias is AddAlias and SetAlias.
-func (m *model) putAlias(address string, targets []string, maySend, add bool) error {
+func (m *model) putAlias(address string, targets []string, maySend, add bool, post Post) error {
 	old := m.aliases[address]
+	wrong := strings.HasPrefix(address, "@") && post != PostAnyone
+	if add && wrong {
+		return ErrInvalidAddress
+	}
 	if add {
 		if err := m.free(address); err != nil {
 			return err
@@ -212,8 +217,11 @@ func (m *model) putAlias(address string, targets []string, maySend, add bool) er
 		if old = m.aliases[address]; old == nil {
 			return ErrNoAlias
 		}
+		if wrong {
+			return ErrInvalidAddress
+		}
 	}
-	x := &modelAlias{maySend: maySend}
+	x := &modelAlias{maySend: maySend, post: post}
 	m.aliases[address] = x
 	err := func() error {
 		for _, t := range targets {
@@ -353,6 +361,27 @@ func (m *model) maySendAs(account, address string) bool {
 	return among && (x.maySend || len(all) == 1)
 }
 
+// mayPost says whether an account may write to an address.
+func (m *model) mayPost(account, address string) bool {
+	local, _, domain := cut(address)
+	name := local + "@" + m.real(domain)
+	x := m.aliases[name]
+	if x == nil || m.account(name) != nil || x.post == PostAnyone {
+		return true
+	}
+	a, err := m.find(account)
+	if err != nil {
+		return false
+	}
+	for _, who := range m.follow(name, "", nil) {
+		if who, _, _ = strings.Cut(who, "("); who == a.Address {
+			return true
+		}
+	}
+	_, _, of := cut(a.Address)
+	return x.post == PostDomain && of == m.real(domain)
+}
+
 // doOne does one thing at random to both, and returns what was done and both outcomes.
 func doOne(t *testing.T, rnd *rand.Rand, d *Directory, m *model) (what string, got, want error) {
 	pick := func(all ...string) string { return all[rnd.IntN(len(all))] }
@@ -376,6 +405,7 @@ func doOne(t *testing.T, rnd *rand.Rand, d *Directory, m *model) (what string, g
 		return all
 	}
 	ctx, a, b, dom, dom2, yes := t.Context(), address(), address(), domain(), domain(), rnd.IntN(2) == 0
+	post := Post(pick("", "", "members", "domain"))
 	switch rnd.IntN(14) {
 	case 0:
 		_, got = d.AddDomain(ctx, dom)
@@ -411,12 +441,12 @@ func doOne(t *testing.T, rnd *rand.Rand, d *Directory, m *model) (what string, g
 		return "RemoveAlias " + x, d.RemoveAlias(ctx, x), m.removeAlias(x)
 	case 10:
 		x, to := alias(), targets()
-		_, got = d.AddAlias(ctx, x, to, yes)
-		return fmt.Sprint("AddAlias ", x, to, yes), got, m.putAlias(x, to, yes, true)
+		_, got = d.CreateAlias(ctx, x, AliasOptions{Targets: to, MaySend: yes, Post: post})
+		return fmt.Sprint("CreateAlias ", x, to, yes, post), got, m.putAlias(x, to, yes, true, post)
 	}
 	x, to := alias(), targets()
-	_, got = d.SetAlias(ctx, x, to, yes)
-	return fmt.Sprint("SetAlias ", x, to, yes), got, m.putAlias(x, to, yes, false)
+	_, got = d.ReplaceAlias(ctx, x, AliasOptions{Targets: to, MaySend: yes, Post: post})
+	return fmt.Sprint("ReplaceAlias ", x, to, yes, post), got, m.putAlias(x, to, yes, false, post)
 }
 
 // Thousands of changes at random, half of them refused, with restarts in between: the
@@ -485,6 +515,10 @@ func compare(t *testing.T, d *Directory, m *model, done []string) {
 			t.Fatalf("%s: got %s, want %s; after:\n%s", a, got, want, strings.Join(done, "\n"))
 		}
 		for _, acc := range []string{"ann@a.test", "bob@b.test", "cy@a2.test"} {
+			posting, err := d.MayPost(t.Context(), acc, "", a)
+			if want := a == "postmaster" || m.mayPost(acc, a); (posting == PostingAllowed) != want || err != nil {
+				t.Fatalf("%s to %s: got %v, %v, want %v; after:\n%s", acc, a, posting, err, want, strings.Join(done, "\n"))
+			}
 			got, err := d.MaySendAs(t.Context(), acc, a)
 			if want := m.maySendAs(acc, a); got != want || err != nil {
 				t.Fatalf("%s as %s: got %v, %v, want %v; after:\n%s", acc, a, got, err, want, strings.Join(done, "\n"))

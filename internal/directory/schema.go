@@ -11,7 +11,7 @@ import "kurir/internal/sqldb"
 // that an alias leads to can't vanish.
 var Migrations = []sqldb.Migration{{Name: "directory/1", SQL: tables}, {Name: "directory/2 remote targets", SQL: remoteTargets},
 	{Name: "directory/3 closed for mail", SQL: closedForMail},
-	{Name: "directory/4 where credentials were used", SQL: lastFrom}}
+	{Name: "directory/4 where credentials were used", SQL: lastFrom}, {Name: "directory/5 posting", SQL: posting}}
 
 const tables = `
 CREATE TABLE domains (
@@ -100,4 +100,9 @@ ALTER TABLE domains ADD COLUMN message TEXT NOT NULL DEFAULT '';
 
 const lastFrom = `
 ALTER TABLE credentials ADD COLUMN last_from TEXT NOT NULL DEFAULT ''; -- address of the client
+`
+
+// An alias may be for some writers only.
+const posting = `
+ALTER TABLE aliases ADD COLUMN post TEXT NOT NULL DEFAULT ''; -- 'members', 'domain', '' for anyone
 `

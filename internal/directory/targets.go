@@ -21,7 +21,7 @@ func setTargets(ctx context.Context, tx *sql.Tx, a Address, id int64, targets, t
 	}
 	alias := Alias{Address: a.String()}
 	var created int64
-	if err := tx.QueryRowContext(ctx, `SELECT may_send, created FROM aliases WHERE id = $1`, id).Scan(&alias.MaySend, &created); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT may_send, post, created FROM aliases WHERE id = $1`, id).Scan(&alias.MaySend, &alias.Post, &created); err != nil {
 		return alias, err
 	}
 	alias.Created = unix(created)

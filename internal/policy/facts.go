@@ -12,6 +12,7 @@ import (
 type facts struct {
 	froms   int    // From fields
 	from    string // domain of the author, in lower case, as A-labels; "" if there is no one domain
+	address string // of the author; "" if there are several
 	fromErr error  // why there is none, or why programs may see another
 	err     error  // the message could not be read, which is our own fault
 	own     bool   // mail for that domain is received here

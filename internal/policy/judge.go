@@ -74,6 +74,7 @@ func (p *Policy) Begin(ctx context.Context, a Arrival) func(context.Context, Ope
 		v.Reason = plain(v.Reason)
 		v.Results = results(p.Hostname, a, f).Format()
 		v.Chain = f.chain
+		v.Author = f.provenAuthor(p.Rules.Sealers)
 		v.Header = header(v, a)
 		v.Details = details(v, a, f, time.Since(began))
 		if p.Observe != nil {
@@ -133,7 +134,7 @@ func (p *Policy) find(ctx context.Context, timeout time.Duration, e early, open 
 	h, done, err := p.readHead(ctx, open)
 	defer done()
 	f.froms = h.froms
-	f.from, f.fromErr = h.author, h.err
+	f.from, f.fromErr, f.address = h.author, h.err, h.address
 	var cerr, derr error
 	var wg sync.WaitGroup
 	if f.from != "" {
@@ -205,11 +206,12 @@ func (p *Policy) verifyARC(ctx context.Context, open Open) (arc.Chain, error) {
 
 // head is what the header of a message says.
 type head struct {
-	froms  int    // From fields
-	author string // domain
-	err    error  // why there is none, or why it might be another
-	signed bool   // there is a DKIM-Signature
-	sealed bool   // there is a field of ARC
+	froms   int    // From fields
+	author  string // domain
+	address string // if there is only one
+	err     error  // why there is none, or why it might be another
+	signed  bool   // there is a DKIM-Signature
+	sealed  bool   // there is a field of ARC
 }
 
 // readHead looks at the header. The error is for a message that cannot be read. done is
@@ -265,6 +267,7 @@ func parseHead(raw []byte) (h head) {
 		}
 	}
 	h.author, h.err = mailauth.AuthorDomain(raw)
+	h.address = onlyAuthor(raw)
 	if h.err == nil && hasBareCR(raw) {
 		h.err = errors.New("the header has a CR within a line, behind which some programs see another From")
 	}

@@ -50,6 +50,7 @@ type Verdict struct {
 	Decision Decision
 	Status   string      // RFC 3463, of Later and Refuse: "5.7.26"
 	Reason   string      // one sentence in ASCII, safe to show a stranger
+	Author   string      // the one address in From, if SPF or DKIM prove its domain; else ""
 	Results  string      // value of Authentication-Results, folded with CRLF; "" if there is none
 	Chain    arc.Chain   // what was found of ARC, for who passes the message on; zero: nobody has looked
 	Header   []byte      // lines in CRLF for the top of the message: Authentication-Results, X-Kurir-Reason
