@@ -62,6 +62,8 @@ type Checker struct {
 	Policy func(ctx context.Context, domain string) (STSPolicy, error)
 	// Lists are blocklists that the site's addresses are looked up in.
 	Lists []List
+	// Areas are those of findings that are wanted, such as "ptr". Empty: all.
+	Areas []string
 }
 
 // List is a blocklist in the DNS (RFC 5782).
@@ -80,12 +82,14 @@ func (c *Checker) Check(ctx context.Context) Report {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	report := Report{Domain: c.Site.Domain, Host: c.Site.Host}
-	zone := c.finder(ctx, "zone")
-	if !zone.checkZone() {
+	if c.wants("zone") {
+		zone := c.finder(ctx, "zone")
+		there := zone.checkZone()
 		report.add(zone.found)
-		return report
+		if !there {
+			return report
+		}
 	}
-	report.add(zone.found)
 	areas := []struct {
 		area  string
 		check func(*finder)
@@ -98,6 +102,9 @@ func (c *Checker) Check(ctx context.Context) Report {
 	found := make([][]Finding, len(areas))
 	var all sync.WaitGroup
 	for i, a := range areas {
+		if !c.wants(a.area) {
+			continue
+		}
 		all.Go(func() {
 			f := c.finder(ctx, a.area)
 			a.check(f)
@@ -109,6 +116,11 @@ func (c *Checker) Check(ctx context.Context) Report {
 		report.add(one)
 	}
 	return report
+}
+
+// wants tells whether an area is to be looked at.
+func (c *Checker) wants(area string) bool {
+	return len(c.Areas) == 0 || slices.Contains(c.Areas, area)
 }
 
 func (r *Report) add(found []Finding) {
