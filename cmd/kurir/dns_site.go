@@ -44,6 +44,14 @@ func (t *dnsTarget) findAddresses(cfg *config.Config, given []netip.Addr) {
 	if t.Addresses = given; len(given) > 0 {
 		return
 	}
+	for _, text := range cfg.DNS.Addresses {
+		if a, err := netip.ParseAddr(text); err == nil {
+			t.Addresses = append(t.Addresses, a.Unmap())
+		}
+	}
+	if len(t.Addresses) > 0 {
+		return
+	}
 	named, all := listenAddresses(cfg.SMTP.Address)
 	if all {
 		named = append(named, machineAddresses()...)

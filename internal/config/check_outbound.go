@@ -17,6 +17,7 @@ func (l *loader) checkOutbound() {
 	c := l.c
 	l.checkMailAddress("admin", c.Admin)
 	l.checkServers()
+	l.checkOwnAddresses()
 	l.oneOf("dns.trusted", c.DNS.Trusted, "auto", "yes", "no")
 	l.checkRelay()
 	for i, r := range l.routes {
@@ -33,6 +34,19 @@ func (l *loader) checkMailAddress(key, address string) {
 	}
 	if a, err := mail.ParseAddress(address); err != nil || a.Name != "" || a.Address != address {
 		l.wrong(key, "%q is not a mail address, such as \"alice@example.com\"", address)
+	}
+}
+
+// checkOwnAddresses looks at what this server is said to be reached by.
+func (l *loader) checkOwnAddresses() {
+	for _, s := range l.c.DNS.Addresses {
+		a, err := netip.ParseAddr(s)
+		switch {
+		case err != nil || a.Zone() != "":
+			l.wrong("dns.addresses", `%q is not an address, such as "192.0.2.25" or "2001:db8::25"`, s)
+		case a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast():
+			l.wrong("dns.addresses", "%s is an address that nobody outside can reach: give the one that the world sees", s)
+		}
 	}
 }
 

@@ -139,7 +139,7 @@ func Default() *Config {
 		Store:   Store{ExpungedKeep: time.Hour},
 		Log:     Log{Level: "info", Format: "text"},
 		Forward: Forward{CopiesHour: 500},
-		DNS:     DNS{Servers: []string{}, Trusted: "auto"},
+		DNS:     DNS{Servers: []string{}, Trusted: "auto", Addresses: []string{}},
 		DKIM:    DKIM{Sign: true},
 		Relay: Relay{
 			Smarthost: Smarthost{TLS: TLSStartTLS}, Fallback: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,

@@ -80,5 +80,7 @@ func dnsFields(c *Config) []field {
 			doc: "Whether they are believed when they say that DNSSEC has verified an answer, which DANE needs:\n" +
 				"\"yes\", \"no\", or \"auto\": if all of them are on this machine. Say \"yes\" only where nobody can change\n" +
 				"what comes from them on its way here."},
+		{key: "dns.addresses", target: &c.DNS.Addresses,
+			doc: "Public addresses of this server, for what \"kurir dns\" prints and compares, where the machine has\nnone of its own: behind a router, or in a container. [] is those of the machine."},
 	}
 }

@@ -65,3 +65,15 @@ func TestDestinationTwice(t *testing.T) {
 		}
 	}
 }
+
+// What is not public would be published for nobody.
+func TestOwnAddresses(t *testing.T) {
+	if c := good(t, name+"dns.addresses = ['192.0.2.25', '2001:db8::25']"); len(c.DNS.Addresses) != 2 {
+		t.Errorf("%+v", c.DNS)
+	}
+	for _, bad := range []string{"10.0.0.1", "127.0.0.1", "::1", "fe80::1%eth0", "mail.example.com", "0.0.0.0", "192.0.2.25:25"} {
+		if _, mistakes := load(t, name+"dns.addresses = ['"+bad+"']"); len(mistakes) != 1 || !strings.Contains(mistakes[0], "dns.addresses: ") {
+			t.Errorf("%s: %q", bad, mistakes)
+		}
+	}
+}

@@ -121,6 +121,7 @@ func fields(c *Config) []field {
 
 		dnsFields(c)[0],
 		dnsFields(c)[1],
+		dnsFields(c)[2],
 
 		{key: "relay.smarthost", target: &c.Relay.Smarthost.Address,
 			doc: "A server that takes all mail to other domains, as host or host:port; the port is 587, or\n465 with TLS from the start. \"\" is each domain's own mail servers (MX)."},

@@ -32,6 +32,9 @@ func other(f field) (inTOML, inEnv string) {
 		if strings.HasPrefix(f.key, "inbound.") || f.key == "acme.names" || f.key == "trust.arc_sealers" {
 			return `["a.example", "b.example"]`, "a.example,b.example"
 		}
+		if f.key == "dns.addresses" {
+			return `["192.0.2.25", "2001:db8::25"]`, "192.0.2.25,2001:db8::25"
+		}
 		if f.key == "acme.challenges" {
 			return `["http-01"]`, "http-01"
 		}

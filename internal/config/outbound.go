@@ -15,8 +15,9 @@ const day = 24 * time.Hour
 
 // DNS says whom questions of the DNS go to.
 type DNS struct {
-	Servers []string // each an address, or address:port; empty means the system's
-	Trusted string   // about DNSSEC: "yes", "no", or "auto" if all of them are on this machine
+	Servers   []string // each an address, or address:port; empty means the system's
+	Trusted   string   // about DNSSEC: "yes", "no", or "auto" if all of them are on this machine
+	Addresses []string // of this server as the world sees it, each an address; empty means the machine's
 }
 
 // Relay is how mail for other domains leaves.
