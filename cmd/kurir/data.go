@@ -17,6 +17,7 @@ import (
 	"kurir/internal/forward"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
+	"kurir/internal/logins"
 	"kurir/internal/notice"
 	"kurir/internal/policy"
 	"kurir/internal/queue"
@@ -54,6 +55,8 @@ type data struct {
 	tlsPolicies *tlspolicy.Policies
 	suppression *suppression.List
 	queue       *queue.Queue
+	logins      *logins.History
+	loginSecret []byte // of salts
 	forward     *forward.Forwarder
 	notice      *notice.Notice // tells the administrator; never nil
 	service     *admin.Service
@@ -64,6 +67,7 @@ type data struct {
 func migrations() [][]sqldb.Migration {
 	return [][]sqldb.Migration{
 		directory.Migrations,
+		logins.Migrations,
 		admin.Migrations,
 		queue.Migrations(),
 		tlspolicy.Migrations(),
@@ -99,6 +103,9 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	}
 	d.closers = append(d.closers, d.db.Close)
 	d.directory = directory.New(d.db)
+	if err := d.openLogins(ctx, o); err != nil {
+		return nil, err
+	}
 	d.signing = d.newSigning(o)
 	so := store.Options{
 		Dir: dir, FS: o.files, Hostname: o.cfg.Hostname, Log: o.log,
@@ -125,6 +132,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
 		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
 		Submit: newSubmitter(d, o).submit, Suppression: d.suppression,
+		Logins: d.logins, LoginSecret: d.loginSecret,
 	}
 	if !d.isLocal(o) {
 		d.service.Signing = d.signing

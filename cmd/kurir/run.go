@@ -73,7 +73,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	if err := s.openGate(); err != nil {
 		return err
 	}
-	s.auth = auth.New(auth.Options{Directory: s.data.directory, Log: s.log, Shared: s.shared.Is})
+	s.auth = s.newAuth()
 	s.data.service.Forget, s.data.service.EndCredential = s.forget, s.endCredential
 	s.data.service.Problems = s.metrics.Health.Red
 	s.countWaiting()
@@ -176,6 +176,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
 	backs.Go(func() { s.auth.Run(back) })
+	backs.Go(func() { s.data.logins.Run(back) })
 	s.runCerts = func(m *certs.Manager) (stop func()) {
 		ctx, cancel := context.WithCancel(back)
 		backs.Go(func() { m.Run(ctx) }) // ends with stop, or with all the rest

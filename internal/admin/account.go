@@ -135,7 +135,7 @@ func (s *Service) RenameAccount(ctx context.Context, r Rename) error {
 		back := s.Directory.RenameAccount(context.WithoutCancel(ctx), to.String(), old.Address)
 		return errors.Join(fmt.Errorf("moving the mail of %s to %s: %w", old.Address, to, err), back)
 	}
-	return nil
+	return s.renameLogins(ctx, old.Address, to.String())
 }
 
 // finishRename moves the folder of an account whose row was renamed by a call that did
@@ -179,7 +179,7 @@ func (s *Service) RemoveAccount(ctx context.Context, r Remove) (Removed, error) 
 		return Removed{}, fmt.Errorf("the mail of %s is put away (%s), but: %w; repeat the command", a.Address, removed.MovedTo, err)
 	}
 	s.forget(a.Address)
-	return removed, nil
+	return removed, s.removeLogins(ctx, a.Address)
 }
 
 // checkUnaliased is ErrInUse while aliases lead to a: the directory would refuse to

@@ -52,6 +52,9 @@ type Operations interface {
 	// RevokeAppPassword makes one stop working at once; the sessions that it began end, others do not.
 	RevokeAppPassword(ctx context.Context, r RevokeAppPassword) error
 
+	// ListLogins lists who has logged in to an account, or tried to; the latest first.
+	ListLogins(ctx context.Context, q LoginQuery) ([]LoginRecord, error)
+
 	AddAlias(ctx context.Context, a Alias) error
 	ListAliases(ctx context.Context) ([]Alias, error)
 	// SetAlias replaces an alias that is there.

@@ -45,6 +45,7 @@ func operations() map[string]handler {
 		"account.app.add":    call(Operations.AddAppPassword),
 		"account.app.list":   call(Operations.ListAppPasswords),
 		"account.app.revoke": act(Operations.RevokeAppPassword),
+		"logins.list":        call(Operations.ListLogins),
 		"alias.add":          act(Operations.AddAlias),
 		"alias.set":          act(Operations.SetAlias),
 		"alias.list":         ask(Operations.ListAliases),

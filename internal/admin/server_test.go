@@ -81,7 +81,10 @@ func (r *recorder) ListAppPasswords(_ context.Context, q string) ([]AppPassword,
 func (r *recorder) RevokeAppPassword(_ context.Context, q RevokeAppPassword) error {
 	return r.note("RevokeAppPassword", q)
 }
-func (r *recorder) SetAlias(_ context.Context, q Alias) error     { return r.note("SetAlias", q) }
+func (r *recorder) SetAlias(_ context.Context, q Alias) error { return r.note("SetAlias", q) }
+func (r *recorder) ListLogins(_ context.Context, q LoginQuery) ([]LoginRecord, error) {
+	return []LoginRecord{{Result: "ok", Count: 7, Last: time.Unix(1e9, 0).UTC()}}, r.note("ListLogins", q)
+}
 func (r *recorder) RemoveAlias(_ context.Context, q string) error { return r.note("RemoveAlias", q) }
 func (r *recorder) ListMailboxes(_ context.Context, q string) ([]Mailbox, error) {
 	return []Mailbox{{Name: "Grüße/<2026>", Messages: 1}}, r.note("ListMailboxes", q)
@@ -183,6 +186,7 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) {
 			return o.AddAppPassword(ctx, NewAppPassword{Address: "x@a.test", Name: "a b \\ é", Protocols: []string{"imap"}})
 		},
+		func(o Operations) (any, error) { return o.ListLogins(ctx, LoginQuery{"x@a.test", true, 5}) },
 		func(o Operations) (any, error) { return o.ListAppPasswords(ctx, "x@a.test") },
 		func(o Operations) (any, error) {
 			return nil, o.RevokeAppPassword(ctx, RevokeAppPassword{"x@a.test", "é"})

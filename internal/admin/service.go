@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"kurir/internal/directory"
+	"kurir/internal/logins"
 	"kurir/internal/signing"
 	"kurir/internal/suppression"
 	"kurir/store"
@@ -27,6 +28,8 @@ type Service struct {
 	// LoginSecret is what the salt of an account's first app password is made with, the same
 	// as auth.Options.Secret; nil: it is random.
 	LoginSecret []byte
+	// Logins is the history of logins; nil: there is none.
+	Logins *logins.History
 	// Problems returns the checks that are red, with the reason; nil: there are none.
 	Problems func() map[string]string
 	// Reconfigure puts the configuration, as it is now, into service; nil: there is none to read.

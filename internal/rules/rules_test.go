@@ -35,6 +35,7 @@ var forbidden = map[string][]string{
 	"internal/dsn":         {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},
 	"dnsutil":              {"smtpd", "imapd", "pop3d", "store", "internal", "cmd"},
 	"internal/auth":        {"smtpd", "imapd", "pop3d", "store", "internal/queue", "cmd"},
+	"internal/logins":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/config", "internal/admin", "cmd"},
 	"internal/directory":   {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "cmd"},
 	"internal/message":     {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/sqldb", "cmd"},
 	"internal/thread":      {"smtpd", "imapd", "pop3d", "store", "internal", "cmd"},
@@ -75,7 +76,7 @@ var foreign = map[string][]string{
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
 	"github.com/xdg-go/scram":             {"internal/auth", "internal/e2e"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/logins", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "store"},
 }
 
 // writes are the functions of package os that change the file system.
