@@ -40,6 +40,8 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 	case at && domain != "local.test":
 		return nil, directory.ErrNoDomain
 	}
+	written, _, _ := strings.Cut(address, "@")
+	_, detail, _ := strings.Cut(written, "+")
 	local, _, _ = strings.Cut(local, "+")
 	var names []string
 	var rs []directory.Recipient
@@ -76,7 +78,7 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		return nil, directory.ErrNoAccount
 	}
 	for _, n := range names {
-		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test", Disabled: n == "dave"}})
+		rs = append(rs, directory.Recipient{Account: directory.Account{Address: n + "@local.test", Disabled: n == "dave"}, Detail: detail})
 	}
 	return rs, nil
 }
@@ -221,6 +223,8 @@ func (s *fakeStore) Deliver(_ context.Context, m Staged, targets []Target) (fail
 		box := t.Address
 		if t.Junk {
 			box += " junk"
+		} else if t.Detail != "" {
+			box += " " + t.Detail
 		}
 		s.mail[box] = append(s.mail[box], m.(*fakeStaged).String())
 	}

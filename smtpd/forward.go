@@ -93,6 +93,12 @@ func (s *session) lead(found []directory.Recipient) (r recipient, err error) {
 			continue
 		}
 		r.accounts = append(r.accounts, one.Account.Address)
+		if one.Detail != "" && s.wire.srv.PlusFolders {
+			if r.details == nil {
+				r.details = map[string]string{}
+			}
+			r.details[one.Account.Address] = one.Detail
+		}
 		if qerr := s.wire.srv.Store.CheckQuota(s.wire.ctx, one.Account.Address, s.mail.Size); qerr != nil {
 			err = qerr
 			continue

@@ -26,9 +26,10 @@ type Directory interface {
 // recipient is one that was accepted.
 type recipient struct {
 	rcptCommand
-	accounts []string // that it leads to here
-	unproven bool     // the message has to prove that it is a member's of this group
-	onward   []onward // addresses elsewhere that it leads to; none and no accounts: it is elsewhere itself
+	accounts []string          // that it leads to here
+	details  map[string]string // what stands behind the + for an account, if anything does
+	unproven bool              // the message has to prove that it is a member's of this group
+	onward   []onward          // addresses elsewhere that it leads to; none and no accounts: it is elsewhere itself
 }
 
 // Rcpt decides about one recipient.
@@ -63,7 +64,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 		}
 		if !s.known[a] { // one copy for each mailbox, however it was reached
 			s.known[a] = true
-			s.targets = append(s.targets, Target{Address: a, Recipient: s.wire.address(c.To)})
+			s.targets = append(s.targets, Target{Address: a, Recipient: s.wire.address(c.To), Detail: r.details[a]})
 		}
 	}
 	r.rcptCommand = c

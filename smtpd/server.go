@@ -51,7 +51,9 @@ type Server struct {
 	Auth      Auth      // checks passwords; nil: no AUTH
 	Store     Store     // takes messages
 	Queue     Queue     // takes messages for elsewhere, and for who could not be delivered to; nil: nothing is sent elsewhere
-	Devices   []Device  // networks whose clients need not log in
+	// PlusFolders has mail to user+name delivered into the account's mailbox of that name.
+	PlusFolders bool
+	Devices     []Device // networks whose clients need not log in
 	// Peers are the networks that LMTP is spoken with, beside this machine itself.
 	Peers   []netip.Prefix
 	Signer  Signer    // signs what is submitted; nil: nothing is signed

@@ -30,6 +30,7 @@ type Staged interface {
 type Target struct {
 	Address   string
 	Recipient string // the address that the sender wrote to
+	Detail    string // of user+detail: into the account's mailbox of that name, if it has one
 	Junk      bool   // into the account's mailbox for junk, INBOX if it has none
 }
 
@@ -66,7 +67,7 @@ func (s MailStore) Stage() (Staged, error) {
 func (s MailStore) Deliver(ctx context.Context, m Staged, targets []Target) ([]Failure, error) {
 	to := make([]store.Target, len(targets))
 	for i, t := range targets {
-		to[i].Address, to[i].Junk = t.Address, t.Junk
+		to[i].Address, to[i].Junk, to[i].Detail = t.Address, t.Junk, t.Detail
 	}
 	failed, err := s.Store.Deliver(ctx, m.(*store.Staged), to)
 	if err != nil {

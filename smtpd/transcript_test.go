@@ -238,6 +238,8 @@ func (k *talk) set(s string) {
 		k.srv.Suppressed = func(address string) (string, bool) {
 			return address + " does not exist, said mx.elsewhere.example: größe", strings.EqualFold(address, value)
 		}
+	case "PlusFolders":
+		k.srv.PlusFolders = true
 	case "NoPeers":
 		k.srv.Peers = nil
 	case "NoForward":

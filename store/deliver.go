@@ -91,6 +91,12 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 				return nil, nil, kindOf(err)
 			}
 			dir = filepath.Join(dir, sub)
+		case t.Detail != "":
+			sub, err := s.plusDir(dir, t.Detail)
+			if err != nil {
+				return nil, nil, kindOf(err)
+			}
+			dir = filepath.Join(dir, sub)
 		case t.Mailbox != "":
 			sub, err := maildir.FolderDir(t.Mailbox)
 			if err != nil {

@@ -147,6 +147,7 @@ type Target struct {
 	Address string // the account
 	Mailbox string // "" is INBOX
 	Junk    bool   // the account's mailbox for junk instead, or INBOX if it has none
+	Detail  string // of user+detail: the mailbox of that name instead, or INBOX if there is none
 	Flags   Flags  // without keywords
 }
 

@@ -157,7 +157,7 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 		return err
 	}
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
-	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk, Deferred: d.directory.Deferred}, d.relay
+	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk, Deferred: d.directory.Deferred, Detail: d.detail(o.cfg)}, d.relay
 	q.Directory = forward.Senders{Forwarder: d.forward}
 	d.queue, err = queue.Open(ctx, q)
 	return err
@@ -217,6 +217,14 @@ func (d *data) Close() error {
 	}
 	d.closers = nil
 	return errors.Join(errs...)
+}
+
+// detail tells the queue into which mailbox an address with a + leads.
+func (d *data) detail(c *config.Config) func(ctx context.Context, recipient, account string) string {
+	if !c.Accounts.PlusFolders {
+		return nil
+	}
+	return d.directory.Detail
 }
 
 // quota is an account's limit in bytes for the store; 0 is none.

@@ -30,7 +30,7 @@ func (noTransport) Send(context.Context, string, *relay.Message, []relay.Recipie
 	return &relay.Result{Whole: true}
 }
 
-func (noTransport) DeliverFile(context.Context, string, string) error {
+func (noTransport) DeliverFile(context.Context, string, string, string) error {
 	return errors.New("no mailbox")
 }
 

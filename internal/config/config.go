@@ -40,14 +40,15 @@ type Config struct {
 	HTTP        Listener
 	Web         Web
 
-	TLS     TLS
-	ACME    ACME
-	Limits  Limits
-	Inbound Inbound
-	Proxy   Proxy
-	Trust   Trust
-	Store   Store
-	Log     Log
+	TLS      TLS
+	ACME     ACME
+	Limits   Limits
+	Inbound  Inbound
+	Proxy    Proxy
+	Trust    Trust
+	Accounts Accounts
+	Store    Store
+	Log      Log
 
 	DNS     DNS
 	Relay   Relay
@@ -134,13 +135,14 @@ func Default() *Config {
 			AccountMessagesHour: 100, AccountMessagesDay: 500,
 			AccountRecipientsHour: 500, AccountRecipientsDay: 2000,
 		},
-		Inbound: defaultInbound(),
-		Trust:   defaultTrust(),
-		Store:   Store{ExpungedKeep: time.Hour},
-		Log:     Log{Level: "info", Format: "text"},
-		Forward: Forward{CopiesHour: 500},
-		DNS:     DNS{Servers: []string{}, Trusted: "auto", Addresses: []string{}},
-		DKIM:    DKIM{Sign: true},
+		Inbound:  defaultInbound(),
+		Trust:    defaultTrust(),
+		Accounts: Accounts{PlusFolders: true},
+		Store:    Store{ExpungedKeep: time.Hour},
+		Log:      Log{Level: "info", Format: "text"},
+		Forward:  Forward{CopiesHour: 500},
+		DNS:      DNS{Servers: []string{}, Trusted: "auto", Addresses: []string{}},
+		DKIM:     DKIM{Sign: true},
 		Relay: Relay{
 			Smarthost: Smarthost{TLS: TLSStartTLS}, Fallback: Smarthost{TLS: TLSStartTLS}, IPv4: true, IPv6: true,
 			Connections: 200, ConnectionsPerDestination: 20, QueueMessages: 100_000,

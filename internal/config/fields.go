@@ -44,6 +44,7 @@ var sections = map[string]string{
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
 	"inbound":     "Inbound: what strangers meet on port 25 before their messages. Users who log in, and\n# devices, never do.",
 	"trust":       "Trust: what becomes of strangers' mail that does not prove who sent it (docs/trust.md).",
+	"accounts":    "What holds for all accounts (docs/accounts.md).",
 	"proxy":       "Proxies in front of this server.",
 	"store":       "How the mail is kept.",
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
@@ -114,6 +115,7 @@ func fields(c *Config) []field {
 	}...)
 	all = append(all, inboundFields(c)...)
 	all = append(all, trustFields(c)...)
+	all = append(all, accountsFields(c)...)
 	all = append(all, lmtpFields(c)...)
 	return append(all, []field{
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,

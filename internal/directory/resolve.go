@@ -82,6 +82,16 @@ func (d *Directory) Resolve(ctx context.Context, address string) ([]Recipient, e
 	return all, nil
 }
 
+// Detail is what stands behind the + for an account that an address leads to; "" if
+// nothing does, or the address does not lead there.
+func (d *Directory) Detail(ctx context.Context, address, account string) string {
+	found, err := d.Resolve(ctx, address)
+	if i := slices.IndexFunc(found, func(r Recipient) bool { return r.Account.Address == account }); err == nil && i >= 0 {
+		return found[i].Detail
+	}
+	return ""
+}
+
 // owner finds the account or alias of a local part, with or without its detail; nil
 // if there is none.
 func (d *Directory) owner(ctx context.Context, c *cache, domain int64, local string) (e *entry, tagged bool, err error) {

@@ -29,7 +29,7 @@ func (q *Queue) deliver(ctx context.Context, r *row) error {
 	if err := q.copy(q.path(r.mail.file), name); err != nil {
 		return err
 	}
-	if err := q.o.Deliverer.DeliverFile(ctx, name, r.account); err != nil {
+	if err := q.o.Deliverer.DeliverFile(ctx, name, r.account, r.address); err != nil {
 		q.remove(r.copyName())
 		return err
 	}

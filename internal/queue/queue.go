@@ -51,10 +51,11 @@ import (
 
 // Deliverer puts messages into mailboxes.
 type Deliverer interface {
-	// DeliverFile delivers the message kept in a file into an account's INBOX, as a hard
-	// link of it where the file system has them, and returns once that is durable. With
-	// an error, nothing has been delivered. One that is [ErrNoRecipient] is for good.
-	DeliverFile(ctx context.Context, path, address string) error
+	// DeliverFile delivers the message kept in a file to an account, as a hard link of it
+	// where the file system has them, and returns once that is durable. With an error,
+	// nothing has been delivered. One that is [ErrNoRecipient] is for good. recipient is the
+	// address that the sender wrote to.
+	DeliverFile(ctx context.Context, path, account, recipient string) error
 }
 
 // Directory says who gets a notice; *directory.Directory is one.

@@ -132,7 +132,7 @@ func (r *rig) reopen() {
 	r.open()
 }
 
-func (r *rig) DeliverFile(_ context.Context, path, address string) error {
+func (r *rig) DeliverFile(_ context.Context, path, address, _ string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.fail[address]; err != nil {

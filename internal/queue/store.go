@@ -14,12 +14,14 @@ type MailStore struct {
 	*store.Store
 	// Junk tells of a message whether it is for the mailbox for junk; nil: none is.
 	Junk func(io.Reader) bool
+	// Detail is what a recipient has behind its + for an account; nil: nothing.
+	Detail func(ctx context.Context, recipient, account string) string
 	// Deferred is an error while an account's mail has to wait; nil: it never has.
 	Deferred func(ctx context.Context, address string) error
 }
 
 // DeliverFile delivers the message at path, on the store's file system.
-func (s MailStore) DeliverFile(ctx context.Context, path, address string) error {
+func (s MailStore) DeliverFile(ctx context.Context, path, address, recipient string) error {
 	if s.Deferred != nil {
 		if err := s.Deferred(ctx, address); err != nil {
 			return err
@@ -34,7 +36,11 @@ func (s MailStore) DeliverFile(ctx context.Context, path, address string) error 
 	if err != nil {
 		return err
 	}
-	failed, err := s.Deliver(ctx, m, []store.Target{{Address: address, Junk: junk}})
+	to := store.Target{Address: address, Junk: junk}
+	if s.Detail != nil && !junk {
+		to.Detail = s.Detail(ctx, recipient, address)
+	}
+	failed, err := s.Deliver(ctx, m, []store.Target{to})
 	if err == nil && len(failed) > 0 {
 		err = failed[0].Err
 	}
