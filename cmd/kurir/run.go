@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -94,17 +95,31 @@ func (s *site) run(ctx context.Context) (err error) {
 	return s.serve(ctx, control)
 }
 
-// open opens the data directory for a server.
+// open opens the data directory for a server. A command that works in it at this moment is
+// waited for.
 func (s *site) open(ctx context.Context) (*data, error) {
-	dir := s.cfg.Data
-	d, err := openData(ctx, dataOptions{
+	o := dataOptions{
 		cfg: s.cfg, create: true, files: s.env.files, log: s.log, serving: true, local: s.local,
 		metrics: s.metrics, failed: s.syncFailed,
-	})
-	if errors.Is(err, fsx.ErrLocked) {
-		return nil, fmt.Errorf("another kurir works with the data directory %s: stop it first, or choose another directory (%w)", dir, err)
 	}
-	return d, err
+	client := admin.NewClient(s.cfg.Control)
+	defer client.Close()
+	patience := cmp.Or(s.env.patience, 5*time.Second)
+	for start := time.Now(); ; {
+		d, err := openData(ctx, o)
+		if !errors.Is(err, fsx.ErrLocked) {
+			return d, err
+		}
+		_, silent := client.Version(ctx)
+		if silent == nil || time.Since(start) > patience {
+			return nil, fmt.Errorf("another kurir works with the data directory %s: stop it first, or choose another directory (%w)", s.cfg.Data, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(connectRetry):
+		}
+	}
 }
 
 // openCerts makes what the ports serve with TLS.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kurir/internal/fsx"
 )
 
 // get returns the body of a page.
@@ -39,6 +41,24 @@ func TestSecondServer(t *testing.T) {
 		t.Errorf("exit %d", code)
 	}
 	contains(t, errs, "another kurir works with the data directory", s.dir, fmt.Sprintf("process %d", os.Getpid()))
+	s.must("", "health")
+}
+
+// TestServerAfterCommand: a server that is started while a command works in the data waits
+// for it, and does not fail.
+func TestServerAfterCommand(t *testing.T) {
+	s := newTestSite(t)
+	s.must("", "domain", "add", "example.test")
+	lock, err := fsx.Lock(filepath.Join(s.dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	time.AfterFunc(3*connectRetry, func() { released <- lock.Unlock() })
+	s.serve()
+	if err := <-released; err != nil {
+		t.Fatal(err)
+	}
 	s.must("", "health")
 }
 
