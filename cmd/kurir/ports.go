@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,6 +60,7 @@ type serveFunc func(context.Context, net.Listener) error
 
 // servers are the front-ends by protocol.
 func (s *site) servers() map[string]serveFunc {
+	s.certs.Listening(cmp.Or(s.address("web"), s.address("http")), s.address("webs"))
 	imap, pop3 := s.imapServer(), s.pop3Server()
 	withSMTP := func(m smtpd.Mode) serveFunc {
 		smtp := s.smtpServer(m)
@@ -215,16 +218,24 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(), PlusFolders: s.cfg.Accounts.PlusFolders,
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Suppressed: s.data.suppressed, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
-		TLS: s.tls, AllowPlaintext: s.allowPlaintext, Log: s.log,
+		TLS: s.smtpTLS(m), AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,
 		Observe: func(result string, _ int64, _ time.Duration) { countMessage(s.metrics, m.String(), result) },
 	}
 }
 
+// smtpTLS is the TLS of a listener: nobody logs in on port 25.
+func (s *site) smtpTLS(m smtpd.Mode) *tls.Config {
+	if m == smtpd.Submission || m == smtpd.SubmissionTLS {
+		return s.userTLS
+	}
+	return s.tls
+}
+
 func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
-		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
+		Store: s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
 		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.imap,
 	}
@@ -232,7 +243,7 @@ func (s *site) imapServer() *imapd.Server {
 
 func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
-		Store: s.data.store, Auth: s.logins(), TLS: s.tls, AllowPlaintext: s.allowPlaintext,
+		Store: s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.pop3,
 	}
 }

@@ -142,7 +142,7 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 
 // prepareParts makes what depends on the changed keys, and keeps what does not.
 func (s *site) prepareParts(ctx context.Context, before *site, changed []string) (err error) {
-	if touches(changed, "tls.cert", "tls.key", "acme.", "web.", "admin") {
+	if touches(changed, "tls.cert", "tls.key", "tls.client_ca", "acme.", "dns.servers", "web.", "admin") {
 		s.oldTLS = new(atomic.Bool)
 		err = s.openCerts(ctx)
 	} else {

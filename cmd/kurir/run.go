@@ -39,7 +39,8 @@ type site struct {
 	log     *slog.Logger
 	metrics *telemetry.Metrics
 	data    *data
-	tls     *tls.Config    // of the mail ports
+	tls     *tls.Config    // of port 25
+	userTLS *tls.Config    // of the ports where users log in
 	certs   *certs.Manager // where s.tls comes from
 	caFile  string         // of our own certificate authority; empty with the admin's certificate
 	auth    *auth.Authenticator
@@ -122,19 +123,6 @@ func (s *site) open(ctx context.Context) (*data, error) {
 	}
 }
 
-// openCerts makes what the ports serve with TLS.
-func (s *site) openCerts(ctx context.Context) error {
-	fallback, err := s.certificates()
-	if err != nil {
-		return err
-	}
-	if s.certs, err = certs.Open(ctx, certs.Options{Fallback: fallback}); err != nil {
-		return err
-	}
-	s.tls = s.certs.TLS()
-	return nil
-}
-
 // certificates returns the TLS configuration of the admin's certificate or, without
 // one, of an authority of our own in the data directory.
 func (s *site) certificates() (*tls.Config, error) {
@@ -155,7 +143,7 @@ func (s *site) certificates() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.caFile = ca; !s.local {
+	if s.caFile = ca; !s.local && !asksCA(s.cfg) {
 		s.log.Warn("no certificate is configured: clients have to be told to trust one that kurir made itself", "ca", ca)
 	}
 	return conf, nil

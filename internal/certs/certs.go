@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3"
 
 	"kurir/internal/fsx"
 )
@@ -93,13 +94,15 @@ type Status struct {
 type Manager struct {
 	o       Options
 	serving atomic.Pointer[map[string]*tls.Certificate] // by name
-	engine  *engine                                     // nil: no CA is asked
+	storage *storage                                    // nil: no CA is asked
+	engine  atomic.Pointer[engine]                      // while Run does
 	looked  chan struct{}                               // has a value when a round shall begin
 
 	mu     sync.Mutex
 	wanted map[string]*wanted
 	err    error // why it is not known which names are wanted
 	held   sync.WaitGroup
+	listen [2]string // for http-01 and tls-alpn-01
 }
 
 // Open returns the certificates that are there: those of earlier runs are served from the
@@ -114,8 +117,13 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if o.CA == nil {
 		return m, nil
 	}
+	if o.CA.DNS.Name != "" {
+		if _, err := o.CA.DNS.client(); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	if m.engine, err = m.newEngine(); err != nil {
+	if m.storage, err = newStorage(o.CA.Files, o.CA.Dir); err != nil {
 		return nil, err
 	}
 	m.look(ctx)
@@ -125,13 +133,6 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 		}
 	}
 	return m, nil
-}
-
-// Close ends what Open has begun. Run does so as well.
-func (m *Manager) Close() {
-	if m.engine != nil {
-		m.engine.stop()
-	}
 }
 
 // TLS is for port 25, where nobody logs in.
@@ -154,7 +155,7 @@ func (m *Manager) Users() *tls.Config {
 func (m *Manager) HTTPS() *tls.Config {
 	c := m.TLS()
 	c.NextProtos = []string{"h2", "http/1.1"}
-	if m.engine != nil && m.o.CA.ALPN {
+	if m.o.CA != nil && m.o.CA.ALPN {
 		c.NextProtos = append(c.NextProtos, challengeProtocol)
 		c.GetCertificate = m.getOrProve
 	}
@@ -182,21 +183,23 @@ func (m *Manager) getOrProve(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	if len(hello.SupportedProtos) != 1 || hello.SupportedProtos[0] != challengeProtocol {
 		return m.get(hello)
 	}
-	if _, ok := certmagic.GetACMEChallenge(hello.ServerName); !ok {
+	c, ok := certmagic.GetACMEChallenge(hello.ServerName)
+	if !ok {
 		return nil, fmt.Errorf("no CA was asked to look at %.80q", hello.ServerName)
 	}
-	return m.engine.config.GetCertificate(hello)
+	return acmez.TLSALPN01ChallengeCert(c.Challenge)
 }
 
 // HTTPChallenge answers what a CA asks by HTTP (RFC 8555 section 8.3), and leaves the rest
 // to next.
 func (m *Manager) HTTPChallenge(next http.Handler) http.Handler {
-	if m.engine == nil || !m.o.CA.HTTP {
+	if m.o.CA == nil || !m.o.CA.HTTP {
 		return next
 	}
+	log := zapLogger(m.o.Log)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if certmagic.LooksLikeHTTPChallenge(r) {
-			if c, ok := certmagic.GetACMEChallenge(r.Host); ok && certmagic.SolveHTTPChallenge(m.engine.log, w, r, c.Challenge) {
+			if c, ok := certmagic.GetACMEChallenge(r.Host); ok && certmagic.SolveHTTPChallenge(log, w, r, c.Challenge) {
 				return
 			}
 		}

@@ -8,12 +8,10 @@ import (
 	"io/fs"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
-	"go.uber.org/zap"
 )
 
 // engine is certmagic, set up for one CA.
@@ -22,9 +20,6 @@ type engine struct {
 	newKeys *certmagic.Config // the same, with a new key for each certificate
 	issuer  *certmagic.ACMEIssuer
 	cache   *certmagic.Cache
-	storage *storage
-	log     *zap.Logger
-	stop    func() // once
 }
 
 // quiet asks no person on standard input for a mail address, whatever certmagic would do
@@ -39,16 +34,12 @@ func (q quiet) PreCheck(ctx context.Context, names []string, _ bool) error {
 // renewEvery is how often certmagic looks what has to be renewed.
 const renewEvery = 10 * time.Minute
 
-// newEngine sets certmagic up. It keeps its clock running until stop.
+// newEngine sets certmagic up. Its clock runs until its cache is stopped.
 func (m *Manager) newEngine() (*engine, error) {
-	ca := m.o.CA
-	e := &engine{log: zapLogger(m.o.Log)}
-	var err error
-	if e.storage, err = newStorage(ca.Files, ca.Dir); err != nil {
-		return nil, err
-	}
+	ca, log := m.o.CA, zapLogger(m.o.Log)
+	e := &engine{}
 	template := certmagic.ACMEIssuer{
-		CA: ca.Directory, Email: ca.Email, Agreed: true, TrustedRoots: ca.Roots, Logger: e.log,
+		CA: ca.Directory, Email: ca.Email, Agreed: true, TrustedRoots: ca.Roots, Logger: log,
 		DisableHTTPChallenge: !ca.HTTP, DisableTLSALPNChallenge: !ca.ALPN, DisableDistributedSolvers: true,
 	}
 	if ca.EABKeyID != "" {
@@ -60,22 +51,22 @@ func (m *Manager) newEngine() (*engine, error) {
 			return nil, err
 		}
 		template.DNS01Solver = dnsSolver{&certmagic.DNS01Solver{DNSManager: certmagic.DNSManager{
-			DNSProvider: client, TTL: recordTTL, Resolvers: ca.DNSServers, Logger: e.log,
+			DNSProvider: client, TTL: recordTTL, Resolvers: ca.DNSServers, Logger: log,
 		}}, ca.Published}
 	}
 	e.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return e.config, nil },
-		RenewCheckInterval: cmp.Or(ca.Every, renewEvery), Logger: e.log,
+		RenewCheckInterval: cmp.Or(ca.Every, renewEvery), Logger: log,
 	})
-	e.stop = sync.OnceFunc(e.cache.Stop)
 	base := certmagic.Config{
-		Storage: e.storage, Logger: e.log, OnEvent: m.event, ShouldEmitFunc: heard,
+		Storage: m.storage, Logger: log, OnEvent: m.event, ShouldEmitFunc: heard,
 		OCSP:      certmagic.OCSPConfig{DisableStapling: true}, // no CA of note has it any more
 		KeySource: certmagic.StandardKeyGenerator{KeyType: certmagic.P256},
 	}
 	e.newKeys = certmagic.New(e.cache, base)
 	base.ReusePrivateKeys = true
 	e.config = certmagic.New(e.cache, base)
+	m.setPorts(&template)
 	e.issuer = certmagic.NewACMEIssuer(e.config, template)
 	e.config.Issuers = []certmagic.Issuer{e.issuer}
 	e.newKeys.Issuers = []certmagic.Issuer{quiet{e.issuer}}
@@ -93,23 +84,21 @@ func (e *engine) asked(newKey bool) *certmagic.Config {
 }
 
 // Listening says where this server listens for the challenges, each host:port, "" for
-// nowhere; it is called before Run. certmagic would open these ports itself if it did not
-// find them taken.
-func (m *Manager) Listening(http, https string) {
-	if m.engine == nil {
-		return
-	}
-	for _, a := range []struct {
-		address string
-		port    *int
-	}{{http, &m.engine.issuer.AltHTTPPort}, {https, &m.engine.issuer.AltTLSALPNPort}} {
-		host, port, err := net.SplitHostPort(a.address)
+// nowhere; it is called before Run.
+func (m *Manager) Listening(http, https string) { m.listen = [2]string{http, https} }
+
+// setPorts tells certmagic which ports it shall find taken: any other it would open itself.
+func (m *Manager) setPorts(issuer *certmagic.ACMEIssuer) {
+	for i, port := range []*int{&issuer.AltHTTPPort, &issuer.AltTLSALPNPort} {
+		host, text, err := net.SplitHostPort(m.listen[i])
 		if err != nil {
 			continue
 		}
-		*a.port, _ = strconv.Atoi(port)
+		if n, err := strconv.Atoi(text); err == nil {
+			*port = n
+		}
 		if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
-			m.engine.issuer.ListenHost = host
+			issuer.ListenHost = host
 		}
 	}
 }
@@ -137,16 +126,15 @@ func (m *Manager) event(ctx context.Context, event string, data map[string]any) 
 
 // load reads a name's certificate and puts it into service; none is no error.
 func (m *Manager) load(ctx context.Context, name string) error {
-	e := m.engine
-	issuer := e.issuer.IssuerKey()
-	cert, err := e.storage.Load(ctx, certmagic.StorageKeys.SiteCert(issuer, name))
+	issuer := m.issuerKey()
+	cert, err := m.storage.Load(ctx, certmagic.StorageKeys.SiteCert(issuer, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	key, err := e.storage.Load(ctx, certmagic.StorageKeys.SitePrivateKey(issuer, name))
+	key, err := m.storage.Load(ctx, certmagic.StorageKeys.SitePrivateKey(issuer, name))
 	if err != nil {
 		return err
 	}
@@ -156,6 +144,11 @@ func (m *Manager) load(ctx context.Context, name string) error {
 	}
 	m.serve(name, &pair)
 	return nil
+}
+
+// issuerKey is the CA's part in the names of files.
+func (m *Manager) issuerKey() string {
+	return (&certmagic.ACMEIssuer{CA: m.o.CA.Directory}).IssuerKey()
 }
 
 // ends is when the certificate of a name does; zero if there is none.

@@ -22,8 +22,10 @@ const (
 	maxOrders  = 4   // at once
 	orderTime  = 10 * time.Minute
 	lookTime   = 20 * time.Second
-	lookEvery  = time.Minute
-	earlyLooks = 60               // after so many looks at a name that does not lead here
+	lookEvery  = 10 * time.Second // what is wanted, and what is due
+	retryLook  = 15 * time.Second // at a name that does not lead here
+	shortLife  = 2 * time.Hour    // of a certificate that certmagic's own pace may be too slow for
+	earlyLooks = 120              // after so many of these
 	lateLook   = 15 * time.Minute // there is less hurry
 )
 
@@ -48,18 +50,26 @@ type wanted struct {
 
 // Run fetches and renews until ctx is done.
 func (m *Manager) Run(ctx context.Context) {
-	if m.engine == nil {
+	if m.o.CA == nil {
 		<-ctx.Done()
 		return
 	}
-	defer m.Close()
+	e, err := m.newEngine()
+	if err != nil { // Open has looked at what can be wrong
+		m.o.Log.Error("no certificates are fetched", "error", err)
+		<-ctx.Done()
+		return
+	}
+	m.engine.Store(e)
+	defer e.cache.Stop()
 	defer m.held.Wait()
+	defer m.engine.Store(nil)
 	tick := time.NewTicker(cmp.Or(m.o.CA.Every, lookEvery))
 	defer tick.Stop()
 	for {
 		m.look(ctx)
-		m.manage(ctx)
-		m.begin(ctx)
+		m.manage(ctx, e)
+		m.begin(ctx, e)
 		select {
 		case <-ctx.Done():
 			return
@@ -92,7 +102,9 @@ func (m *Manager) look(ctx context.Context) {
 	}
 	for n := range m.wanted {
 		if !slices.Contains(names, n) {
-			m.engine.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: n}})
+			if e := m.engine.Load(); e != nil {
+				e.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: n}})
+			}
 			delete(m.wanted, n)
 		}
 	}
@@ -127,30 +139,33 @@ func (m *Manager) names(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// manage hands what is there to certmagic, which renews it in time, now if need be.
-func (m *Manager) manage(ctx context.Context) {
+// manage hands what is there to certmagic, which renews it in time, now if need be. It has
+// certmagic look more often where certificates live shortly.
+func (m *Manager) manage(ctx context.Context, e *engine) {
 	var fresh []string
+	short := false
 	m.mu.Lock()
 	for n, w := range m.wanted {
 		if w.cert != nil && !w.managed {
 			w.managed, fresh = true, append(fresh, n)
 		}
+		short = short || w.cert != nil && w.cert.Leaf.NotAfter.Sub(w.cert.Leaf.NotBefore) < shortLife
 	}
 	m.mu.Unlock()
 	for _, n := range fresh {
-		if _, err := m.engine.config.CacheManagedCertificate(ctx, n); err != nil {
+		if _, err := e.config.CacheManagedCertificate(ctx, n); err != nil {
 			m.o.Log.Warn("a certificate cannot be renewed", "name", n, "error", err)
 		}
 	}
-	if len(fresh) > 0 {
-		if err := m.engine.cache.RenewManagedCertificates(ctx); err != nil {
+	if len(fresh) > 0 || short {
+		if err := e.cache.RenewManagedCertificates(ctx); err != nil {
 			m.o.Log.Warn("certificates cannot be renewed", "error", err)
 		}
 	}
 }
 
 // begin orders what is missing and due, as far as there is room.
-func (m *Manager) begin(ctx context.Context) {
+func (m *Manager) begin(ctx context.Context, e *engine) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	busy := 0
@@ -169,7 +184,7 @@ func (m *Manager) begin(ctx context.Context) {
 		w.busy = true
 		m.held.Go(func() {
 			defer m.Look() // there is room again
-			m.order(ctx, n)
+			m.order(ctx, e, n)
 		})
 	}
 }
@@ -185,7 +200,7 @@ func (m *Manager) sorted() []string {
 }
 
 // order fetches the certificate of one name, if the DNS leads it here.
-func (m *Manager) order(ctx context.Context, name string) {
+func (m *Manager) order(ctx context.Context, e *engine, name string) {
 	reason := m.astray(ctx, name)
 	m.mu.Lock()
 	w := m.wanted[name]
@@ -193,7 +208,7 @@ func (m *Manager) order(ctx context.Context, name string) {
 		if w != nil {
 			w.busy, w.waiting, w.problem = false, true, reason
 			w.looks++
-			w.next = time.Now().Add(lookEvery / 2)
+			w.next = time.Now().Add(retryLook)
 			if w.looks > earlyLooks {
 				w.next = time.Now().Add(lateLook)
 			}
@@ -209,7 +224,7 @@ func (m *Manager) order(ctx context.Context, name string) {
 	m.mu.Unlock()
 
 	m.o.Log.Info("ordering a certificate", "name", name, "ca", m.o.CA.Directory)
-	err := m.obtain(ctx, name, attempts)
+	err := m.obtain(ctx, e, name, attempts)
 	m.mu.Lock()
 	w = m.wanted[name]
 	if w != nil {
@@ -226,11 +241,11 @@ func (m *Manager) order(ctx context.Context, name string) {
 }
 
 // obtain is one attempt, within orderTime.
-func (m *Manager) obtain(ctx context.Context, name string, attempts int) error {
+func (m *Manager) obtain(ctx context.Context, e *engine, name string, attempts int) error {
 	ctx, done := context.WithTimeout(ctx, orderTime)
 	defer done()
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
-	if err := m.engine.asked(false).ObtainCertSync(ctx, name); err != nil {
+	if err := e.asked(false).ObtainCertSync(ctx, name); err != nil {
 		return err
 	}
 	if m.ends(name).IsZero() { // it was there already

@@ -17,7 +17,7 @@ import (
 // Certificates are all that are served or wanted, that of the host first. With the admin's
 // own or with one of the local CA it is that alone.
 func (m *Manager) Certificates() []Status {
-	if m.engine == nil {
+	if m.o.CA == nil {
 		return []Status{m.fallback()}
 	}
 	m.mu.Lock()
@@ -88,8 +88,12 @@ var (
 // newKey their keys are new ones too, so that TLSA records have to change. It returns once
 // all were fetched; the error joins what has failed. Possible errors: ErrNoCA, ErrNoName.
 func (m *Manager) Renew(ctx context.Context, names []string, newKey bool) error {
-	if m.engine == nil {
+	e := m.engine.Load()
+	switch {
+	case m.o.CA == nil:
 		return ErrNoCA
+	case e == nil:
+		return errors.New("the server is starting or stopping: try again")
 	}
 	m.mu.Lock()
 	all := m.sorted()
@@ -105,7 +109,7 @@ func (m *Manager) Renew(ctx context.Context, names []string, newKey bool) error 
 		if len(names) > 0 && !slices.Contains(names, n) {
 			continue
 		}
-		if err := m.renew(ctx, n, newKey, len(names) > 0); err != nil {
+		if err := m.renew(ctx, e, n, newKey, len(names) > 0); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s", n, m.words(n, err)))
 		}
 	}
@@ -113,7 +117,7 @@ func (m *Manager) Renew(ctx context.Context, names []string, newKey bool) error 
 }
 
 // renew fetches one certificate. A name that leads elsewhere is an error if it was named.
-func (m *Manager) renew(ctx context.Context, name string, newKey, named bool) error {
+func (m *Manager) renew(ctx context.Context, e *engine, name string, newKey, named bool) error {
 	ctx, done := context.WithTimeout(ctx, orderTime)
 	defer done()
 	if reason := m.astray(ctx, name); reason != "" {
@@ -122,7 +126,7 @@ func (m *Manager) renew(ctx context.Context, name string, newKey, named bool) er
 		}
 		return nil
 	}
-	config := m.engine.asked(newKey)
+	config := e.asked(newKey)
 	if m.ends(name).IsZero() {
 		if err := config.ObtainCertSync(ctx, name); err != nil {
 			return err
@@ -133,8 +137,8 @@ func (m *Manager) renew(ctx context.Context, name string, newKey, named bool) er
 	if err := config.RenewCertSync(ctx, name, true); err != nil {
 		return err
 	}
-	m.engine.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: name}})
-	_, err := m.engine.config.CacheManagedCertificate(ctx, name)
+	e.cache.RemoveManaged([]certmagic.SubjectIssuer{{Subject: name}})
+	_, err := e.config.CacheManagedCertificate(ctx, name)
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 
@@ -17,6 +18,9 @@ import (
 
 // maxValue bounds what is read of one file, in bytes.
 const maxValue = 1 << 20
+
+// leftover is the age of a file that nobody is writing any more.
+const leftover = time.Hour
 
 // storage keeps what certmagic wants to find again: a file for each key, whose parts
 // divided by "/" are directories. Each value is replaced in one step and is durable when
@@ -38,7 +42,7 @@ func newStorage(files fsx.FS, dir string) (*storage, error) {
 		return nil, fmt.Errorf("directory for certificates: %w", err)
 	}
 	return s, s.walk("", func(name string, info fs.FileInfo) error {
-		if fsx.IsTemp(name) && !info.IsDir() {
+		if fsx.IsTemp(name) && time.Since(info.ModTime()) > leftover {
 			return files.Remove(name)
 		}
 		return nil

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"kurir/dnsutil"
+	"kurir/internal/certs"
+	"kurir/internal/config"
+)
+
+// openCerts makes what the ports serve with TLS.
+func (s *site) openCerts(ctx context.Context) error {
+	fallback, err := s.certificates()
+	if err != nil {
+		return err
+	}
+	o := certs.Options{Host: s.cfg.Hostname, Fallback: fallback, Local: s.cfg.TLS.Cert == "", Log: s.log}
+	if o.ClientCAs, err = pool("tls.client_ca", s.cfg.TLS.ClientCA); err != nil {
+		return err
+	}
+	if asksCA(s.cfg) && !s.local {
+		if o.CA, err = s.authority(); err != nil {
+			return err
+		}
+	}
+	if s.certs, err = certs.Open(ctx, o); err != nil {
+		return err
+	}
+	s.tls, s.userTLS = s.certs.TLS(), s.certs.Users()
+	return nil
+}
+
+// asksCA tells whether certificates are fetched from a CA.
+func asksCA(c *config.Config) bool { return c.ACME.Enabled && c.TLS.Cert == "" }
+
+// acmeDir is where certificates of a CA are kept.
+func acmeDir(c *config.Config) string { return filepath.Join(c.Data, "acme") }
+
+// authority is the CA of the configuration.
+func (s *site) authority() (*certs.CA, error) {
+	a, ways := s.cfg.ACME, s.cfg.Challenges()
+	roots, err := pool("acme.ca_file", a.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	ca := &certs.CA{
+		Directory: a.Directory, Roots: roots, Email: cmp.Or(a.Email, s.cfg.Admin),
+		EABKeyID: a.EABKeyID, EABKey: a.EABKey.Reveal(),
+		HTTP: slices.Contains(ways, config.ChallengeHTTP), ALPN: slices.Contains(ways, config.ChallengeALPN),
+		Names: a.Names, Domains: s.domains, Published: s.data.dns.PublishedTXT, DNSServers: s.cfg.DNS.Servers,
+		// What was not in the DNS a moment ago may be there now.
+		Resolver: &dnsutil.Resolver{Servers: s.cfg.DNS.Servers, MaxTTL: 10 * time.Second, NegativeTTL: 10 * time.Second, Log: s.log},
+		Files:    s.env.files, Dir: acmeDir(s.cfg),
+	}
+	if slices.Contains(ways, config.ChallengeDNS) {
+		ca.DNS = certs.DNSProvider{
+			Name: a.DNS.Name, Server: a.DNS.Server, User: a.DNS.User, Subdomain: a.DNS.Subdomain,
+			Token: a.DNS.Token.Reveal(), Secret: a.DNS.Secret.Reveal(),
+		}
+	}
+	return ca, nil
+}
+
+// domains are all that this server takes mail for.
+func (s *site) domains(ctx context.Context) ([]string, error) {
+	all, err := s.data.directory.ListDomains(ctx)
+	names := make([]string, len(all))
+	for i, d := range all {
+		names[i] = d.Name
+	}
+	return names, err
+}
+
+// pool reads a file of CAs for a key of the configuration; nil without one.
+func pool(key, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", key, file)
+	}
+	return roots, nil
+}
