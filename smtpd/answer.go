@@ -66,6 +66,7 @@ func (w *wire) pass(reply string) {
 		}
 	}
 	reply, code = correct(reply, code)
+	w.noteSender(code, reply)
 	if strings.Count(reply, "\n") == 1 {
 		reply = fitLine(reply, 0)
 	}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,8 @@ import (
 	"kurir/dnsutil"
 	"kurir/dnsutil/dnstest"
 	"kurir/internal/policy"
+	"kurir/internal/sqldb"
+	"kurir/internal/trace"
 )
 
 // benchBody is 8 KB of text.
@@ -31,6 +34,23 @@ var benchBody = strings.Repeat(strings.Repeat("x", 70)+"\r\n", 110)
 func BenchmarkInbound(b *testing.B) {
 	w := newWholeWith(b, func(s *Server) { s.MaxMessages = 1 << 30 }, Inbound)
 	benchInbound(b, w.addr[Inbound], "Subject: x\r\n\r\n"+benchBody)
+}
+
+// BenchmarkInboundTraced does the same with what becomes of each message noted.
+func BenchmarkInboundTraced(b *testing.B) {
+	db, err := sqldb.Open(b.Context(), filepath.Join(b.TempDir(), "kurir.db"), trace.Migrations())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	noted := trace.New(trace.Options{DB: db, Keep: time.Hour, Dropped: func(n int) { b.Error(n, "were dropped") }})
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan struct{})
+	go func() { noted.Run(ctx); close(done) }()
+	w := newWholeWith(b, func(s *Server) { s.MaxMessages, s.Trace = 1<<30, noted.Note }, Inbound)
+	benchInbound(b, w.addr[Inbound], "Subject: x\r\nMessage-ID: <1@remote.example>\r\n\r\n"+benchBody)
+	cancel()
+	<-done
 }
 
 // BenchmarkInboundJudged does the same with SPF, the name of the address, DKIM (RSA with 2048

@@ -99,6 +99,7 @@ func (w *wire) grammar() grammar {
 func (w *wire) doMail(arg string) {
 	m, r := parseMail(arg, w.grammar())
 	if r != nil {
+		w.noteClient(m.From.String(), r.Code, r.line())
 		w.refuse(r)
 		return
 	}

@@ -64,7 +64,9 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 			return replyTo(err)
 		}
 	}
-	failed = s.settleEach(append(failed, waiting...))
+	failed = append(failed, waiting...)
+	s.noteDelivery(failed)
+	failed = s.settleEach(failed)
 	all := passed
 	if len(failed) > 0 || s.needsQueue() {
 		if len(failed) > 0 {
@@ -84,6 +86,7 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 	receipt, err := o.commit(ctx, all)
 	switch {
 	case err == nil:
+		s.noteQueued(all, passed)
 		s.passed(all[len(all)-len(passed):])
 		return s.queued(receipt)
 	case len(s.targets) > 0 || o.committed > 0 || replyTo(err).Code >= 500:

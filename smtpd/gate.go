@@ -69,6 +69,9 @@ func (w *wire) visitGate() bool {
 			level = slog.LevelDebug // a flood shall not fill the log
 		}
 		w.log.Log(w.ctx, level, "refused", "reply", r)
+		if level == slog.LevelWarn {
+			w.noteVisit(r)
+		}
 		w.hangUp(r)
 		return false
 	}

@@ -16,6 +16,8 @@ type headerReader interface {
 // traces is what a header tells of a message's way.
 type traces struct {
 	received    int
+	messageID   string   // the first one, cut
+	folded      bool     // its value is on the next line
 	deliveredTo []string // in small letters
 	tls         tlsRequired
 	author      string // domain of the first address in From, of what is submitted
@@ -24,8 +26,14 @@ type traces struct {
 // maxDelivered bounds the Delivered-To lines that are remembered.
 const maxDelivered = 100
 
+// maxMessageID bounds the Message-ID that is remembered.
+const maxMessageID = 300
+
 // add takes note of one header line, or the beginning of a long one.
 func (t *traces) add(line []byte) {
+	if t.folded {
+		t.folded, t.messageID = false, messageID(line)
+	}
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok {
 		return
@@ -33,11 +41,19 @@ func (t *traces) add(line []byte) {
 	switch name = bytes.TrimRight(name, " \t"); {
 	case bytes.EqualFold(name, []byte("Received")):
 		t.received++
+	case bytes.EqualFold(name, []byte("Message-ID")) && t.messageID == "":
+		t.messageID = messageID(value)
+		t.folded = t.messageID == ""
 	case bytes.EqualFold(name, []byte("Delivered-To")) && len(t.deliveredTo) < maxDelivered:
 		t.deliveredTo = append(t.deliveredTo, strings.ToLower(string(bytes.TrimSpace(value))))
 	case bytes.EqualFold(name, []byte("TLS-Required")):
 		t.tls.add(value)
 	}
+}
+
+// messageID is a field's value, cut.
+func messageID(value []byte) string {
+	return string(bytes.TrimSpace(value[:min(len(value), maxMessageID)]))
 }
 
 // scanner is the headerReader of inbound mail. It keeps one line and changes nothing but,

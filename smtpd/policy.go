@@ -49,6 +49,7 @@ func (s *session) judged(ctx context.Context, m *incoming) *Reply {
 	}
 	w := s.wire
 	w.log.LogAttrs(ctx, slog.LevelInfo, "message judged", append([]slog.Attr{slog.String("id", s.messageID())}, s.verdict.Details...)...)
+	s.noteVerdict()
 	switch s.verdict.Decision {
 	case policy.Refuse:
 		return &Reply{550, s.verdict.Status, strings.Map(oneLine, s.verdict.Reason), nil}

@@ -72,6 +72,7 @@ func (s *session) receive() *Reply {
 	if err := w.receiveMessage(m); err != nil {
 		w.log.Info("message not received", "error", err)
 		s.observe(replyUnavailable, 0, 0)
+		s.noteMessage(m, time.Now(), nil, err)
 		return s.lost(err)
 	}
 	s.partial = m.partial
@@ -81,6 +82,7 @@ func (s *session) receive() *Reply {
 		r = s.deliver(ctx, m)
 	}
 	s.observe(r, m.d.size, time.Since(began))
+	s.noteMessage(m, began, r, nil)
 	log := w.log.With("from", s.mail.From.String(), "to", recipientList(s.recipients), "size", m.d.size)
 	if s.by.role == device || s.by.role == trusted {
 		log = log.With("account", s.by.account)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"kurir/internal/trace"
 )
 
 // Mode says what a listener is for.
@@ -87,6 +89,9 @@ type Server struct {
 	TarpitAfter int           // refusals that are answered at once; zero means 3
 	TarpitStep  time.Duration // each later refusal waits so much longer; zero means 1 second
 	TarpitMax   time.Duration // longest wait; zero means 10 seconds
+
+	// Trace is told what became of each message in the session; nil: nobody is. It must not block.
+	Trace func(trace.Record)
 
 	Now func() time.Time // zero means time.Now
 	Log *slog.Logger     // for connections without a logger of their own; zero means slog.Default

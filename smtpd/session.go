@@ -6,6 +6,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"kurir/internal/policy"
+	"kurir/internal/trace"
 )
 
 // session is one go-smtp session: a client's dialogue, up to STARTTLS or its end.
@@ -24,6 +25,7 @@ type session struct {
 	tlsWaived  bool             // what recipients' domains ask for of TLS does not count for the sender
 	verdict    policy.Verdict   // on a stranger's message, once it was judged
 	each       outcomes         // of LMTP
+	steps      []trace.Step     // of the message under way, for its trace
 	partial    bool             // a message was refused before its last chunk
 }
 
@@ -37,6 +39,7 @@ func (s *session) fail(r *Reply) error {
 	} else {
 		log.Warn("refused", "reply", r)
 	}
+	s.noteRefusal(r)
 	return r.smtp()
 }
 

@@ -199,7 +199,8 @@ func (h *rewriter) endHeader() error {
 		out = fmt.Appendf(out, "Date: %s\r\n", srv.Now().Format(time.RFC1123Z))
 	}
 	if !has["message-id"] {
-		out = fmt.Appendf(out, "Message-ID: <%s@%s>\r\n", strings.ToLower(rand.Text()), srv.Hostname)
+		h.traces.messageID = fmt.Sprintf("<%s@%s>", strings.ToLower(rand.Text()), srv.Hostname)
+		out = fmt.Appendf(out, "Message-ID: %s\r\n", h.traces.messageID)
 	}
 	if !has["from"] {
 		from := h.s.author()

@@ -27,6 +27,7 @@ import (
 	"kurir/internal/suppression"
 	"kurir/internal/telemetry"
 	"kurir/internal/tlspolicy"
+	"kurir/internal/trace"
 	"kurir/store"
 )
 
@@ -58,6 +59,7 @@ type data struct {
 	logins      *logins.History
 	loginSecret []byte // of salts
 	forward     *forward.Forwarder
+	trace       *trace.Trace
 	notice      *notice.Notice // tells the administrator; never nil
 	service     *admin.Service
 	closers     []func() error // in the order of opening
@@ -77,6 +79,7 @@ func migrations() [][]sqldb.Migration {
 		suppression.Migrations(),
 		detour.Migrations(),
 		notice.Migrations(),
+		trace.Migrations(),
 	}
 }
 
@@ -102,6 +105,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		return nil, err
 	}
 	d.closers = append(d.closers, d.db.Close)
+	d.trace = d.newTrace(o)
 	d.directory = directory.New(d.db)
 	if err := d.openLogins(ctx, o); err != nil {
 		return nil, err
@@ -131,7 +135,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	d.service = &admin.Service{
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
 		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
-		Submit: newSubmitter(d, o).submit, Suppression: d.suppression,
+		Submit: newSubmitter(d, o).submit, Suppression: d.suppression, Tracer: d.trace,
 		Logins: d.logins, LoginSecret: d.loginSecret,
 	}
 	if !d.isLocal(o) {
@@ -153,6 +157,7 @@ func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
 	q := o.queueOptions()
 	q.Sign = d.sign(o)
+	q.Posted = d.notePosted
 	if q.Ended, err = d.openSuppression(ctx, o); err != nil {
 		return err
 	}

@@ -190,6 +190,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { s.data.tlsPolicies.Run(back) })
 	backs.Go(func() { s.data.signing.Run(back) })
 	backs.Go(func() { s.fronts.drain(back) })
+	backs.Go(func() { s.data.trace.Run(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	s.super.ready(s.cfg)

@@ -89,6 +89,8 @@ type Operations interface {
 	// Reload reads the configuration again and puts it into service. An error lists its
 	// mistakes; nothing has changed then.
 	Reload(ctx context.Context) (Reloaded, error)
+	// Trace tells what became of messages.
+	Trace(ctx context.Context, q TraceQuery) ([]TracedMessage, error)
 	Health(ctx context.Context) (Health, error)
 	Version(ctx context.Context) (Version, error)
 }

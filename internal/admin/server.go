@@ -61,6 +61,7 @@ func operations() map[string]handler {
 		"suppression.list":   ask(Operations.ListSuppressed),
 		"suppression.remove": call(Operations.Unsuppress),
 		"reload":             ask(Operations.Reload),
+		"trace":              call(Operations.Trace),
 		"health":             ask(Operations.Health),
 		"version":            ask(Operations.Version),
 	}

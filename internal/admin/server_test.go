@@ -111,6 +111,10 @@ func (r *recorder) ShowQueue(_ context.Context, q string) (QueueDetail, error) {
 func (r *recorder) ChangeQueue(_ context.Context, q QueueChange) (Changed, error) {
 	return Changed{Recipients: 3}, r.note("ChangeQueue", q)
 }
+func (r *recorder) Trace(_ context.Context, q TraceQuery) ([]TracedMessage, error) {
+	return []TracedMessage{{ID: "m1", To: []string{"x@b.test"}, Outcome: "sent", Steps: []TraceStep{{Kind: "sent", Text: q.What}}}}, r.note("Trace", q)
+}
+
 func (r *recorder) ListSuppressed(context.Context) ([]Suppressed, error) {
 	return []Suppressed{{Address: "x@b.test", Refused: true, Days: 2, Reply: "550 5.1.1 no"}}, r.note("ListSuppressed", nil)
 }
@@ -212,6 +216,7 @@ func TestOperationsThroughSocket(t *testing.T) {
 			return o.ChangeQueue(ctx, QueueChange{Action: QueueDrop, Filter: QueueFilter{Error: "5.1.1 <\">"}})
 		},
 		func(o Operations) (any, error) { return o.ListSuppressed(ctx) },
+		func(o Operations) (any, error) { return o.Trace(ctx, TraceQuery{What: "m1", Limit: 3}) },
 		func(o Operations) (any, error) { return o.Unsuppress(ctx, Unsuppress{Addresses: []string{"x@b.test"}}) },
 		func(o Operations) (any, error) {
 			return o.Send(ctx, Outgoing{From: "x@a.test", To: []string{"é@b.test", "\"a b\"@c.test"}, Notify: "NEVER", EnvID: "\r\n+1", UTF8: true},

@@ -12,6 +12,7 @@ import (
 	"kurir/internal/logins"
 	"kurir/internal/signing"
 	"kurir/internal/suppression"
+	"kurir/internal/trace"
 	"kurir/store"
 )
 
@@ -39,6 +40,8 @@ type Service struct {
 	Signing *signing.Signer // the domains' DKIM keys; nil: there are none
 	// Suppression is what is known of addresses elsewhere that do not exist; nil: nothing.
 	Suppression *suppression.List
+
+	Tracer *trace.Trace // the way of messages; nil: none is known
 
 	Queue Queue // what waits to be delivered; nil: it is not open
 	// Submit hands a message in by SMTP as a program of this machine; needed by Send.

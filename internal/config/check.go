@@ -33,6 +33,7 @@ func (l *loader) check() {
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	l.oneOf("web.mta_sts", c.Web.MTASTS, "enforce", "testing", "none")
+	l.checkReserve()
 	l.checkLMTP()
 	l.checkInbound()
 	l.checkTrust()

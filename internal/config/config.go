@@ -48,6 +48,7 @@ type Config struct {
 	Trust    Trust
 	Accounts Accounts
 	Store    Store
+	Trace    Trace
 	Log      Log
 
 	DNS     DNS
@@ -103,6 +104,7 @@ type Limits struct {
 // Store is how the mail is kept.
 type Store struct {
 	ExpungedKeep time.Duration // how long expunged messages can be brought back
+	Reserve      string        // room that mail leaves free; see StoreReserve
 }
 
 // Log is what goes to standard error.
@@ -138,7 +140,8 @@ func Default() *Config {
 		Inbound:  defaultInbound(),
 		Trust:    defaultTrust(),
 		Accounts: Accounts{PlusFolders: true},
-		Store:    Store{ExpungedKeep: time.Hour},
+		Store:    Store{ExpungedKeep: time.Hour, Reserve: reserveAuto},
+		Trace:    Trace{Keep: 14 * day},
 		Log:      Log{Level: "info", Format: "text"},
 		Forward:  Forward{CopiesHour: 500},
 		DNS:      DNS{Servers: []string{}, Trusted: "auto", Addresses: []string{}},

@@ -47,6 +47,7 @@ var sections = map[string]string{
 	"accounts":    "What holds for all accounts (docs/accounts.md).",
 	"proxy":       "Proxies in front of this server.",
 	"store":       "How the mail is kept.",
+	"trace":       "Trace: what became of each message (docs/monitoring.md).",
 	"dns":         "DNS: whom kurir asks for the mail servers of other domains.",
 	"relay":       "Relay: how mail to other domains leaves.",
 	"dkim":        "DKIM: signatures by which other servers know that mail is from your domains.",
@@ -120,6 +121,9 @@ func fields(c *Config) []field {
 	return append(all, []field{
 		{key: "store.expunged_keep", target: &c.Store.ExpungedKeep,
 			doc: "How long expunged messages and deleted mailboxes stay on disk, so that they can be\nbrought back. \"0s\" is not at all."},
+		reserveField(c),
+
+		traceFields(c)[0],
 
 		dnsFields(c)[0],
 		dnsFields(c)[1],

@@ -45,7 +45,7 @@ func other(f field) (inTOML, inEnv string) {
 	for key, value := range map[string]string{
 		"hostname": "mx.example.org", "log.level": "error", "web.mta_sts": "testing", "log.format": "json", "admin": "alice@example.com",
 		"relay.smarthost": "smtp.example.net:2525", "relay.smarthost_tls": "none", "relay.fallback": "smtp.example.net:2525", "relay.fallback_tls": "none",
-		"acme.email": "bob@example.com", "acme.directory": "https://ca.example/dir", "acme.dns_provider": "desec",
+		"acme.email": "bob@example.com", "store.reserve": "1GiB", "acme.directory": "https://ca.example/dir", "acme.dns_provider": "desec",
 		"trust.dmarc": "mark", "dns.trusted": "yes", "lmtp.socket_mode": "0666", "trust.own_domains": "off", "relay.source_ipv4": "192.0.2.1", "relay.source_ipv6": "2001:db8::1",
 	} {
 		if f.key == key {

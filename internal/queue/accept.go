@@ -178,8 +178,9 @@ type arrival struct {
 	destinations []string      // of rows
 	replies      []relay.Reply // of rows, to attempts before; nil: none
 	client       string
-	remote       int // recipients elsewhere
-	counted      int // of them, towards the account's limits
+	own          bool // the queue has written it
+	remote       int  // recipients elsewhere
+	counted      int  // of them, towards the account's limits
 	held         hold
 	reason       string
 	minute       int64 // in which it was counted
@@ -296,7 +297,19 @@ func (q *Queue) takeIn(arrivals ...*arrival) {
 			q.add(r, a.destinations[i], now)
 		}
 		q.poke()
+		if a.own {
+			q.o.Posted(a.posting())
+		}
 	}
+}
+
+// posting is what is told of a message of the queue's own.
+func (a *arrival) posting() Posting {
+	p := Posting{ID: a.mail.id, Size: a.mail.size, About: a.client}
+	for _, r := range a.rows {
+		p.To = append(p.To, r.address)
+	}
+	return p
 }
 
 // successReport makes the report to the sender for recipients that have the message, nil

@@ -131,9 +131,20 @@ type Options struct {
 	// Ended, if set, is told when another host has taken, or refused for good, what an account
 	// here has submitted for a recipient.
 	Ended func(ctx context.Context, e Ending)
+	// Posted, if set, is told of each message of the queue's own, once it is durable. It must
+	// not block.
+	Posted func(Posting)
 	// Reach, if set, is told each time that a destination has failed as a whole, and why;
 	// with nil, that it works again.
 	Reach func(destination string, why *relay.Reply)
+}
+
+// Posting is a report or a notice that the queue has written.
+type Posting struct {
+	ID    string
+	To    []string
+	Size  int64  // octets on the wire
+	About string // in a few words
 }
 
 // Ending is the end of a recipient at another host.
@@ -217,6 +228,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Reach == nil {
 		o.Reach = func(string, *relay.Reply) {}
+	}
+	if o.Posted == nil {
+		o.Posted = func(Posting) {}
 	}
 	if o.Observe == nil {
 		o.Observe = func(string, time.Duration) {}

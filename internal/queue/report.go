@@ -145,7 +145,7 @@ var errNobody = errors.New("nobody here has this address")
 // notice begins a message of the queue's own, from nobody: it has no file yet.
 func (q *Queue) notice(ctx context.Context, to, client string) (*arrival, error) {
 	now := q.now()
-	a := &arrival{client: client, mail: &mail{id: newID(), file: newName(), priority: 1, created: now}}
+	a := &arrival{own: true, client: client, mail: &mail{id: newID(), file: newName(), priority: 1, created: now}}
 	accounts, err := q.o.Directory.Resolve(ctx, to)
 	switch {
 	case err == nil:

@@ -43,6 +43,7 @@ type Metrics struct {
 	tlsStopped  *prometheus.CounterVec
 	relay       prometheus.Histogram // seconds
 	queue       *queueCollector
+	traceLost   *prometheus.CounterVec
 	notices     *prometheus.CounterVec // result
 }
 
@@ -79,13 +80,14 @@ func New() *Metrics {
 		relay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
-		queue:   &queueCollector{},
-		notices: counter("kurir_notices_total", "Mails to the administrator.", "result"),
+		queue:     &queueCollector{},
+		traceLost: counter("kurir_trace_dropped_total", "Records of the trace that were forgotten for want of room."),
+		notices:   counter("kurir_notices_total", "Mails to the administrator.", "result"),
 	}
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.queue, m.tlsStopped, m.notices,
+		m.relayed, m.relay, m.queue, m.tlsStopped, m.notices, m.traceLost,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -161,6 +163,9 @@ func (m *Metrics) Relayed(result string, n int) { m.relayed.WithLabelValues(resu
 
 // RelayTook counts the time of one attempt.
 func (m *Metrics) RelayTook(took time.Duration) { m.relay.Observe(took.Seconds()) }
+
+// TraceDropped counts records of the trace that were forgotten.
+func (m *Metrics) TraceDropped(n int) { m.traceLost.WithLabelValues().Add(float64(n)) }
 
 // Notice counts a mail to the administrator, handed in or failed.
 func (m *Metrics) Notice(err error) {
