@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/text/secure/precis"
 )
 
@@ -51,6 +52,7 @@ func argon2id(password, salt []byte, p params, n int) []byte {
 type verifier struct {
 	params
 	salt, key []byte
+	bcrypt    string // the whole hash, if it is one of bcrypt; then nothing else is set
 }
 
 // HashPassword makes the verifier of a new password, with a fresh salt. The error is
@@ -113,18 +115,27 @@ func prepared(password string) string {
 }
 
 func (v verifier) String() string {
+	if v.bcrypt != "" {
+		return v.bcrypt
+	}
 	b64 := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, v.memory, v.time, v.lanes,
 		b64.EncodeToString(v.salt), b64.EncodeToString(v.key))
 }
 
 func (v verifier) matches(password string, hash hashFunc) bool {
+	if v.bcrypt != "" {
+		return bcrypt.CompareHashAndPassword([]byte(v.bcrypt), []byte(password)) == nil
+	}
 	return subtle.ConstantTimeCompare(hash([]byte(password), v.salt, v.params, len(v.key)), v.key) == 1
 }
 
-// parseVerifier reads a PHC string and refuses costs that would let one row of the
+// parseVerifier reads a PHC string, or a hash of bcrypt, and refuses costs that would let one row of the
 // database tie down the server: more than 256 MiB, 10 passes or 8 lanes.
 func parseVerifier(s string) (v verifier, err error) {
+	if strings.HasPrefix(s, "$2") {
+		return parseBcrypt(s)
+	}
 	f := strings.Split(s, "$")
 	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != "v="+strconv.Itoa(argon2.Version) {
 		return v, errors.New("the verifier is not of argon2id, version 19")
