@@ -31,6 +31,12 @@ type Operations interface {
 	ListDomains(ctx context.Context) ([]Domain, error)
 
 	AddAccount(ctx context.Context, a NewAccount) (Added, error)
+	// AddAccounts adds up to MaxBulk accounts, or none.
+	AddAccounts(ctx context.Context, all []BulkAccount) ([]Added, error)
+	// SetVerifier is SetPassword for one that was hashed before.
+	SetVerifier(ctx context.Context, v Verifier) error
+	// ListVerifiers returns the accounts' own passwords as they are kept, by address.
+	ListVerifiers(ctx context.Context) (map[string]string, error)
 	ListAccounts(ctx context.Context) ([]Account, error)
 	// SetPassword replaces the account's password; the old one stops working at once.
 	SetPassword(ctx context.Context, p Password) error

@@ -36,6 +36,9 @@ func operations() map[string]handler {
 		"domain.disable":     act(Operations.DisableDomain),
 		"domain.list":        ask(Operations.ListDomains),
 		"account.add":        call(Operations.AddAccount),
+		"account.bulk":       call(Operations.AddAccounts),
+		"account.verifier":   act(Operations.SetVerifier),
+		"account.verifiers":  ask(Operations.ListVerifiers),
 		"account.list":       ask(Operations.ListAccounts),
 		"account.passwd":     act(Operations.SetPassword),
 		"account.quota":      act(Operations.SetQuota),
@@ -106,6 +109,10 @@ func subjectOf(q any) string {
 		return q.Address
 	case Password:
 		return q.Address
+	case Verifier:
+		return q.Address
+	case []BulkAccount:
+		return bulkSubject(q)
 	case Quota:
 		return q.Address
 	case Rename:

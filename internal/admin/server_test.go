@@ -177,6 +177,11 @@ func TestOperationsThroughSocket(t *testing.T) {
 			return o.AddAccount(ctx, NewAccount{Address: "x@a.test", Password: "p\x00\"é", Quota: 1 << 40})
 		},
 		func(o Operations) (any, error) { return o.ListAccounts(ctx) },
+		func(o Operations) (any, error) {
+			return o.AddAccounts(ctx, []BulkAccount{{Address: "x@a.test", Verifier: "$2y$", Defer: true, Message: "ü"}})
+		},
+		func(o Operations) (any, error) { return nil, o.SetVerifier(ctx, Verifier{"x@a.test", "$2y$"}) },
+		func(o Operations) (any, error) { return o.ListVerifiers(ctx) },
 		func(o Operations) (any, error) { return nil, o.SetPassword(ctx, Password{"x@a.test", "secret"}) },
 		func(o Operations) (any, error) { return nil, o.SetQuota(ctx, Quota{"x@a.test", 5}) },
 		func(o Operations) (any, error) { return nil, o.RenameAccount(ctx, Rename{"x@a.test", "y@a.test"}) },
@@ -226,7 +231,7 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return o.Health(ctx) },
 		func(o Operations) (any, error) { return o.Version(ctx) },
 	}
-	for _, q := range []any{"s", Domain{Name: "s"}, NewAccount{Address: "s"}, Password{Address: "s"}, Quota{Address: "s"},
+	for _, q := range []any{"s", Domain{Name: "s"}, NewAccount{Address: "s"}, Password{Address: "s"}, Verifier{Address: "s"}, Quota{Address: "s"},
 		Disable{Address: "s"}, Remove{Address: "s"}, Alias{Address: "s"}, Fsck{Address: "s"}} {
 		if subjectOf(q) != "s" {
 			t.Errorf("the log does not say whom %T is about", q)
