@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/xml"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 	"text/template"
@@ -28,33 +27,6 @@ type profileData struct {
 	AccountID, ID      string
 	AccountUUID, UUID  string
 	Organization, Note string
-}
-
-// profile answers with the settings of an address as a configuration profile of Apple's,
-// without a password.
-func (s *Server) profile(w http.ResponseWriter, r *http.Request) {
-	address := r.URL.Query().Get("address")
-	if _, ok := s.domainOf(r.Context(), address); !ok {
-		http.Error(w, "This server has no mail for this address.", http.StatusNotFound)
-		return
-	}
-	s.sendProfile(w, address, "")
-}
-
-// sendProfile sends the profile of an address, signed.
-func (s *Server) sendProfile(w http.ResponseWriter, address, password string) {
-	text, err := s.makeProfile(address, password)
-	if err == nil {
-		text, err = s.signed(text)
-	}
-	if err != nil {
-		s.log().Error("a profile could not be made", "error", err)
-		http.Error(w, "The profile could not be made. Please type the settings by hand.", http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/x-apple-aspen-config")
-	w.Header().Set("Content-Disposition", `attachment; filename="mail.mobileconfig"`)
-	_, _ = w.Write(text) // fails only if the client has gone
 }
 
 // errNoServers: neither IMAP nor POP3 is offered, or no way to send.

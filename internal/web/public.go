@@ -36,6 +36,18 @@ type Pages struct {
 	// Proxies are those whose word is taken on who asks and whether by https
 	// (X-Forwarded-For, X-Forwarded-Proto); loopback always is.
 	Proxies []netip.Prefix
+
+	// Sessions are the people who are signed in; nil: nobody can sign in.
+	Sessions *Sessions
+	// SignIn checks a password, and returns the account's address. Its errors are those of
+	// package auth. Needed with Sessions.
+	SignIn func(ctx context.Context, s SignIn) (address string, err error)
+	// Invites are the links by which people sign in without a password.
+	Invites Invites
+	// Devices are the app passwords of accounts.
+	Devices Devices
+	// Recent returns the last attempts to log in to an account, the newest first.
+	Recent func(ctx context.Context, address string, most int) ([]Attempt, error)
 }
 
 // Public returns the routes for everybody: how mail apps find their settings, the policy
@@ -58,7 +70,10 @@ func (s *Server) public() http.Handler {
 	mux.HandleFunc("GET "+autoconfigPath, s.autoconfig)
 	mux.HandleFunc("GET "+autoconfigWellKnown, s.autoconfig)
 	mux.HandleFunc("GET /.well-known/mta-sts.txt", s.policy)
-	mux.HandleFunc("GET /setup/mail.mobileconfig", s.profile)
+	pages := s.setupPages().routes()
+	mux.Handle("/setup", pages)
+	mux.Handle("/setup/", pages)
+	mux.Handle("GET /{$}", http.RedirectHandler("/setup", http.StatusFound))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		switch path := strings.ToLower(r.URL.Path); {
