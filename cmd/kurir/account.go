@@ -20,7 +20,7 @@ func accountCommand(e *env) *cobra.Command {
   kurir account passwd alice@example.org --generate
   kurir account list`,
 	}, accountAdd(e), accountList(e), accountPasswd(e), accountQuota(e), accountRename(e),
-		accountDisable(e), accountEnable(e), accountRemove(e), accountApp(e), accountLogins(e))
+		accountDisable(e), accountEnable(e), accountRemove(e), accountApp(e), accountInvite(e), accountLogins(e))
 }
 
 func accountAdd(e *env) *cobra.Command {
@@ -43,7 +43,7 @@ never an argument, because every user of the machine can list those.`,
 		if err != nil {
 			return err
 		}
-		return e.setPassword(c.Context(), pw, args[0], addable, func(ctx context.Context, o admin.Operations, password string) (string, error) {
+		err = e.setPassword(c.Context(), pw, args[0], addable, func(ctx context.Context, o admin.Operations, password string) (string, error) {
 			added, err := o.AddAccount(ctx, admin.NewAccount{Address: args[0], Password: password, Quota: limit})
 			if err != nil {
 				return "", err
@@ -53,6 +53,10 @@ never an argument, because every user of the machine can list those.`,
 			}
 			return fmt.Sprintf("Account %s added.", plain(added.Address)), nil
 		})
+		if err == nil {
+			fmt.Fprintln(e.stderr, inviteHint(args[0]))
+		}
+		return err
 	}
 	return c
 }

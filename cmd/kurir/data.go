@@ -17,6 +17,7 @@ import (
 	"kurir/internal/forward"
 	"kurir/internal/fsx"
 	"kurir/internal/gate"
+	"kurir/internal/invite"
 	"kurir/internal/logins"
 	"kurir/internal/notice"
 	"kurir/internal/policy"
@@ -61,6 +62,7 @@ type data struct {
 	forward     *forward.Forwarder
 	trace       *trace.Trace
 	notice      *notice.Notice // tells the administrator; never nil
+	invites     *invite.Invites
 	service     *admin.Service
 	closers     []func() error // in the order of opening
 }
@@ -78,6 +80,7 @@ func migrations() [][]sqldb.Migration {
 		forward.Migrations,
 		suppression.Migrations(),
 		detour.Migrations(),
+		invite.Migrations,
 		notice.Migrations(),
 		trace.Migrations(),
 	}
@@ -110,6 +113,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	if err := d.openLogins(ctx, o); err != nil {
 		return nil, err
 	}
+	d.invites = &invite.Invites{DB: d.db, Accounts: d.directory}
 	d.signing = d.newSigning(o)
 	so := store.Options{
 		Dir: dir, FS: o.files, Hostname: o.cfg.Hostname, Log: o.log,
@@ -138,6 +142,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		Submit: newSubmitter(d, o).submit, Suppression: d.suppression, Tracer: d.trace,
 		Logins: d.logins, LoginSecret: d.loginSecret,
 	}
+	d.service.Invites, d.service.PagesURL = d.invites, pagesURL(o.cfg, d.isLocal(o))
 	if !d.isLocal(o) {
 		d.service.Signing = d.signing
 	}

@@ -10,6 +10,7 @@ import (
 
 	"kurir/internal/auth"
 	"kurir/internal/listen"
+	"kurir/internal/web"
 )
 
 const (
@@ -27,6 +28,7 @@ type keeps struct {
 	sockets    map[string]*listen.Handover // by port.socket
 	limiters   map[string]*listen.Limiter  // a protocol shares its one with and without TLS
 	imap, pop3 auth.Sessions
+	web        web.Sessions
 }
 
 func newKeeps() *keeps {

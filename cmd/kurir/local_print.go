@@ -34,6 +34,7 @@ func (s *site) printLocal() {
 	e.printf("Mail to other domains  is held, never sent: kurir queue list --data %s\n", quote(s.cfg.Data))
 	e.printf("Certificate to trust   %s\n", s.caFile)
 	if at := s.address("http"); at != "" {
+		e.printf("Set up a mail app      http://%s/setup\n", at)
 		e.printf("Health and metrics     http://%s/\n", at)
 	}
 	e.printf("\nSend a message, then read it:\n")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -8,7 +9,10 @@ import (
 	"slices"
 
 	"kurir/dnsutil"
+	"kurir/internal/admin"
+	"kurir/internal/auth"
 	"kurir/internal/config"
+	"kurir/internal/directory"
 	"kurir/internal/web"
 )
 
@@ -24,7 +28,46 @@ func (s *site) pages() web.Pages {
 		Certificate: s.serverCertificate,
 		HTTPS:       s.httpsPort(),
 		Proxies:     s.cfg.Proxy.Networks,
+		Sessions:    &s.keeps.web,
+		SignIn:      s.signIn,
+		Invites:     s.data.invites,
+		Devices:     webDevices{s.data.service},
 	}
+}
+
+// signIn checks the password of somebody at a browser. App passwords are none for it.
+func (s *site) signIn(ctx context.Context, in web.SignIn) (string, error) {
+	login, err := s.auth.Authenticate(ctx, auth.Attempt{
+		Protocol: "web", Mechanism: "FORM", Remote: in.Remote, TLS: in.TLS, Username: in.Username, Password: in.Password,
+	})
+	return login.Address, err
+}
+
+// webDevices are app passwords as the pages have them.
+type webDevices struct{ service *admin.Service }
+
+func (d webDevices) List(ctx context.Context, address string) ([]web.Device, error) {
+	rows, err := d.service.ListAppPasswords(ctx, address)
+	all := make([]web.Device, len(rows))
+	for i, r := range rows {
+		all[i] = web.Device{Name: r.Name, Created: r.Created, Used: r.LastUsed}
+	}
+	return all, err
+}
+
+func (d webDevices) Add(ctx context.Context, address, name string) (string, error) {
+	added, err := d.service.AddAppPassword(ctx, admin.NewAppPassword{Address: address, Name: name})
+	switch {
+	case errors.Is(err, directory.ErrExists):
+		err = web.Refusal{Text: "There is a device of the name “" + name + "” already. Give this one another name, or end the password of the other first."}
+	case errors.Is(err, directory.ErrInUse):
+		err = web.Refusal{Text: "You have as many devices as an account can have. End the password of one that you no longer use first."}
+	}
+	return added.Password, err
+}
+
+func (d webDevices) Revoke(ctx context.Context, address, name string) error {
+	return d.service.RevokeAppPassword(ctx, admin.RevokeAppPassword{Address: address, Name: name})
 }
 
 // httpsPort is where browsers reach the public pages with TLS; "": nowhere.

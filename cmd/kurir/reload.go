@@ -229,6 +229,7 @@ func (s *site) forget(address string) {
 	s.auth.Forget(address)
 	s.keeps.imap.End(address)
 	s.keeps.pop3.End(address)
+	s.keeps.web.End(address)
 }
 
 // endCredential ends the sessions that one credential of an account began.

@@ -60,6 +60,10 @@ type Operations interface {
 
 	// ListLogins lists who has logged in to an account, or tried to; the latest first.
 	ListLogins(ctx context.Context, q LoginQuery) ([]LoginRecord, error)
+	// InviteAccount makes a link by which the owner of an account signs in to the setup pages once.
+	InviteAccount(ctx context.Context, address string) (Invited, error)
+	// RevokeInvites makes the links of an account stop working.
+	RevokeInvites(ctx context.Context, address string) (RevokedInvites, error)
 
 	AddAlias(ctx context.Context, a Alias) error
 	ListAliases(ctx context.Context) ([]Alias, error)

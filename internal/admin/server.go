@@ -49,6 +49,8 @@ func operations() map[string]handler {
 		"account.app.list":   call(Operations.ListAppPasswords),
 		"account.app.revoke": act(Operations.RevokeAppPassword),
 		"logins.list":        call(Operations.ListLogins),
+		"account.invite":     call(Operations.InviteAccount),
+		"account.uninvite":   call(Operations.RevokeInvites),
 		"alias.add":          act(Operations.AddAlias),
 		"alias.set":          act(Operations.SetAlias),
 		"alias.list":         ask(Operations.ListAliases),

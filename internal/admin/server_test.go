@@ -74,6 +74,14 @@ func (r *recorder) ListAliases(context.Context) ([]Alias, error) {
 func (r *recorder) AddAppPassword(_ context.Context, q NewAppPassword) (AddedAppPassword, error) {
 	return AddedAppPassword{Address: q.Address, Name: q.Name, Protocols: q.Protocols, Password: "x"}, r.note("AddAppPassword", q)
 }
+func (r *recorder) InviteAccount(_ context.Context, q string) (Invited, error) {
+	return Invited{Address: q, URL: "https://h/setup/i/T", Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, r.note("InviteAccount", q)
+}
+
+func (r *recorder) RevokeInvites(_ context.Context, q string) (RevokedInvites, error) {
+	return RevokedInvites{2}, r.note("RevokeInvites", q)
+}
+
 func (r *recorder) ListAppPasswords(_ context.Context, q string) ([]AppPassword, error) {
 	at := time.Unix(1e9, 0).UTC()
 	return []AppPassword{{Name: "tablet", Protocols: []string{"imap"}, Created: at}, {Name: "phone", Created: at, LastUsed: at, LastFrom: "::1"}}, r.note("ListAppPasswords", q)
@@ -196,6 +204,8 @@ func TestOperationsThroughSocket(t *testing.T) {
 			return o.AddAppPassword(ctx, NewAppPassword{Address: "x@a.test", Name: "a b \\ é", Protocols: []string{"imap"}})
 		},
 		func(o Operations) (any, error) { return o.ListLogins(ctx, LoginQuery{"x@a.test", true, 5}) },
+		func(o Operations) (any, error) { return o.InviteAccount(ctx, "x@a.test") },
+		func(o Operations) (any, error) { return o.RevokeInvites(ctx, "x@a.test") },
 		func(o Operations) (any, error) { return o.ListAppPasswords(ctx, "x@a.test") },
 		func(o Operations) (any, error) {
 			return nil, o.RevokeAppPassword(ctx, RevokeAppPassword{"x@a.test", "é"})

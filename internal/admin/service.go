@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"kurir/internal/directory"
+	"kurir/internal/invite"
 	"kurir/internal/logins"
 	"kurir/internal/signing"
 	"kurir/internal/suppression"
@@ -45,7 +46,10 @@ type Service struct {
 
 	Queue Queue // what waits to be delivered; nil: it is not open
 	// Submit hands a message in by SMTP as a program of this machine; needed by Send.
-	Submit   func(context.Context, Outgoing, io.Reader) (Sent, error)
+	Submit func(context.Context, Outgoing, io.Reader) (Sent, error)
+	// Invites are the links to the setup pages; nil: there are none.
+	Invites  *invite.Invites
+	PagesURL string // where those pages are, without a path
 	Hostname string // of the server
 	Admin    string // who gets mail for the machine's own users; empty: postmaster
 

@@ -28,6 +28,7 @@ var forbidden = map[string][]string{
 	"internal/relay":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/auth", "internal/sqldb", "cmd"},
 	"internal/signing":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/auth", "internal/admin", "cmd"},
 	"internal/suppression": {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
+	"internal/invite":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/web", "cmd"},
 	"internal/detour":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/trace":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/notice":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
@@ -77,7 +78,7 @@ var foreign = map[string][]string{
 	"github.com/pelletier/go-toml/v2":     {"internal/config"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
 	"github.com/xdg-go/scram":             {"internal/auth", "internal/e2e"},
-	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/logins", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "internal/trace", "store"},
+	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/logins", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "internal/trace", "internal/invite", "store"},
 }
 
 // writes are the functions of package os that change the file system.

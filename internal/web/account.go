@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,7 +46,7 @@ type Device struct {
 type SignIn struct {
 	Username, Password string
 	Remote             netip.Addr
-	TLS                bool
+	TLS                *tls.ConnectionState // nil: none here, though a proxy may have it
 }
 
 // Attempt is one login, or one that failed, as the live line shows it.
@@ -142,7 +143,7 @@ func (p *setup) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	d := signInData{p.page(r, "Sign in"), strings.TrimSpace(r.PostFormValue("address"))}
 	address, err := p.Pages.SignIn(r.Context(), SignIn{
-		Username: d.Address, Password: r.PostFormValue("password"), Remote: p.remote(r), TLS: p.secure(r),
+		Username: d.Address, Password: r.PostFormValue("password"), Remote: p.remote(r), TLS: r.TLS,
 	})
 	if err != nil {
 		status := http.StatusForbidden
