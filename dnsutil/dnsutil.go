@@ -28,6 +28,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -64,6 +65,8 @@ type Resolver struct {
 	// Log gets servers' failures (warn for those of our own servers, debug for a
 	// domain's). Nil: nothing is logged.
 	Log *slog.Logger
+
+	changed atomic.Pointer[servers] // nil: Servers and Trust hold
 
 	system system
 	health health

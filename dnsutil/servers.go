@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,10 +64,34 @@ type upstream struct {
 	err     error // why there is no server
 }
 
+// servers are those to ask, in the form of [Resolver.Servers], and which of them are believed.
+type servers struct {
+	list  []string
+	trust Trust
+}
+
+// Use puts other servers, and another trust in them, in the place of Servers and Trust. What
+// the ones before have said is forgotten. It may be called while the resolver is used.
+func (r *Resolver) Use(list []string, trust Trust) {
+	r.changed.Store(&servers{slices.Clone(list), trust})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cache.clear()
+}
+
+// servers are those in use.
+func (r *Resolver) servers() servers {
+	if u := r.changed.Load(); u != nil {
+		return *u
+	}
+	return servers{r.Servers, r.Trust}
+}
+
 // upstream is what the fields say, and what the system says where they are empty.
 func (r *Resolver) upstream() upstream {
 	up := upstream{timeout: defaultTimeout, tries: defaultTries}
-	if len(r.Servers) == 0 {
+	own := r.servers().list
+	if len(own) == 0 {
 		var changed bool
 		if up, changed = r.system.look(r); changed {
 			// Another network has other answers, and perhaps none of the failures.
@@ -75,7 +100,7 @@ func (r *Resolver) upstream() upstream {
 			r.mu.Unlock()
 		}
 	}
-	for _, s := range r.Servers {
+	for _, s := range own {
 		a, err := ParseServer(s)
 		if err != nil {
 			up.err = fmt.Errorf("%w: %w", errNoServer, err)

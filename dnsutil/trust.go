@@ -37,7 +37,7 @@ func (t Trust) String() string { return [...]string{"auto", "yes", "no"}[t] }
 
 // Trusted tells whether the servers in use are believed about DNSSEC, as Trust says.
 func (r *Resolver) Trusted() bool {
-	switch r.Trust {
+	switch r.servers().trust {
 	case TrustAll:
 		return true
 	case TrustNone:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"kurir/dnsutil"
 	"kurir/internal/admin"
@@ -48,13 +49,19 @@ type dataOptions struct {
 // data is an open data directory: its lock, database, mail and queue.
 type data struct {
 	dir         string
+	config      atomic.Pointer[config.Config] // in force
 	db          *sqldb.DB
 	dns         *dnsutil.Resolver // for all but signing, which keeps nothing of it
 	directory   *directory.Directory
 	store       *store.Store
 	signing     *signing.Signer
-	relay       *relay.Relay
+	relay       *relay.Relay                       // in force
+	transport   *transport                         // which the queue has in the place of relay
+	submitter   atomic.Pointer[submitter]          // in force
+	fetcher     atomic.Pointer[dnsutil.STSFetcher] // in force
+	signingDNS  *dnsutil.Resolver                  // nil: nothing is signed
 	tlsPolicies *tlspolicy.Policies
+	detours     *detour.Detours
 	suppression *suppression.List
 	queue       *queue.Queue
 	logins      *logins.History
@@ -94,6 +101,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	}
 	dir := o.cfg.Data
 	d := &data{dir: dir, dns: o.resolver()}
+	d.config.Store(o.cfg)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -138,10 +146,11 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 	d.notice = d.newNotice(o)
 	d.service = &admin.Service{
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
-		Hostname: o.cfg.Hostname, Admin: o.cfg.Admin, Program: programVersion(),
-		Submit: newSubmitter(d, o).submit, Suppression: d.suppression, Tracer: d.trace,
+		Hostname: o.cfg.Hostname, Admin: d.admin, Program: programVersion(),
+		Submit: d.submit, Suppression: d.suppression, Tracer: d.trace,
 		Logins: d.logins, LoginSecret: d.loginSecret,
 	}
+	d.submitter.Store(newSubmitter(d, o))
 	d.service.Invites, d.service.PagesURL = d.invites, pagesURL(o.cfg, d.isLocal(o))
 	if !d.isLocal(o) {
 		d.service.Signing = d.signing
@@ -151,23 +160,25 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 
 // openQueue opens the queue, and the relay that it hands messages to.
 func (d *data) openQueue(ctx context.Context, o dataOptions) (err error) {
-	d.relay = o.relay(d.dns)
-	d.relay.Resign = d.resign(o)
-	if err := d.openTLS(o); err != nil {
+	roots, err := authorities(o.cfg.Relay.CAFile)
+	if err != nil {
 		return err
 	}
-	if d.relay.Detours, err = detour.Open(ctx, detour.Options{DB: d.db, Log: o.log}); err != nil {
+	d.openTLS(o)
+	if d.detours, err = detour.Open(ctx, detour.Options{DB: d.db, Log: o.log}); err != nil {
 		return err
 	}
+	d.transport = &transport{}
+	d.useRelay(o, roots)
 	d.closers = append(d.closers, func() error { d.relay.Close(); return nil })
 	q := o.queueOptions()
-	q.Sign = d.sign(o)
+	q.Sign = d.sign
 	q.Posted = d.notePosted
 	if q.Ended, err = d.openSuppression(ctx, o); err != nil {
 		return err
 	}
 	q.DB, q.Dir = d.db, filepath.Join(d.dir, "queue")
-	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk, Deferred: d.directory.Deferred, Detail: d.detail(o.cfg)}, d.relay
+	q.Deliverer, q.Transport = queue.MailStore{Store: d.store, Junk: policy.IsJunk, Deferred: d.directory.Deferred, Detail: d.detail}, d.transport
 	q.Directory = forward.Senders{Forwarder: d.forward}
 	d.queue, err = queue.Open(ctx, q)
 	return err
@@ -229,12 +240,12 @@ func (d *data) Close() error {
 	return errors.Join(errs...)
 }
 
-// detail tells the queue into which mailbox an address with a + leads.
-func (d *data) detail(c *config.Config) func(ctx context.Context, recipient, account string) string {
-	if !c.Accounts.PlusFolders {
-		return nil
+// detail tells the queue into which mailbox an address with a + leads; "" for none.
+func (d *data) detail(ctx context.Context, recipient, account string) string {
+	if !d.config.Load().Accounts.PlusFolders {
+		return ""
 	}
-	return d.directory.Detail
+	return d.directory.Detail(ctx, recipient, account)
 }
 
 // quota is an account's limit in bytes for the store; 0 is none.

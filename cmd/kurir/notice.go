@@ -15,7 +15,7 @@ func (d *data) newNotice(o dataOptions) *notice.Notice {
 	n := notice.Options{DB: d.db, Log: o.log}
 	if !d.isLocal(o) {
 		n.Post = func(ctx context.Context, subject, text string) error {
-			return d.postToAdmin(ctx, o.cfg.Admin, o.cfg.Hostname, subject, text)
+			return d.postToAdmin(ctx, d.admin(), o.cfg.Hostname, subject, text)
 		}
 	}
 	if o.metrics != nil {

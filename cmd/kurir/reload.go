@@ -111,6 +111,10 @@ func (s *site) tell(state reloadState) {
 func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Reloaded, err error) {
 	done.Restart = cfg.KeepFixed(s.cfg)
 	done.Changed = config.Changed(s.cfg, cfg)
+	roots, err := authorities(cfg.Relay.CAFile)
+	if err != nil {
+		return admin.Reloaded{}, err
+	}
 	next := *s
 	next.cfg = cfg
 	if err := next.prepareParts(ctx, s, done.Changed); err != nil {
@@ -123,6 +127,7 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 	if err := next.bind(ctx); err != nil {
 		return admin.Reloaded{}, err
 	}
+	next.data.use(next.dataOptions(), done.Changed, roots)
 	next.takeOver()
 	if err := s.fronts.start(&next); err != nil {
 		return admin.Reloaded{}, err

@@ -99,10 +99,7 @@ func (s *site) run(ctx context.Context) (err error) {
 // open opens the data directory for a server. A command that works in it at this moment is
 // waited for.
 func (s *site) open(ctx context.Context) (*data, error) {
-	o := dataOptions{
-		cfg: s.cfg, create: true, files: s.env.files, log: s.log, serving: true, local: s.local,
-		metrics: s.metrics, failed: s.syncFailed,
-	}
+	o := s.dataOptions()
 	client := admin.NewClient(s.cfg.Control)
 	defer client.Close()
 	patience := cmp.Or(s.env.patience, 5*time.Second)
@@ -120,6 +117,14 @@ func (s *site) open(ctx context.Context) (*data, error) {
 			return nil, ctx.Err()
 		case <-time.After(connectRetry):
 		}
+	}
+}
+
+// dataOptions say how the data are opened, and used.
+func (s *site) dataOptions() dataOptions {
+	return dataOptions{
+		cfg: s.cfg, create: true, files: s.env.files, log: s.log, serving: true, local: s.local,
+		metrics: s.metrics, failed: s.syncFailed,
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -11,23 +12,30 @@ import (
 	"kurir/internal/tlspolicy"
 )
 
-// openTLS gives the relay what it needs to know of TLS with other servers: whom to trust,
-// what the administrator and the domains ask for, and who has offered TLS before.
-func (d *data) openTLS(o dataOptions) (err error) {
-	roots, err := authorities(o.cfg.Relay.CAFile)
-	if err != nil {
-		return err
+// openTLS opens what is remembered of TLS with other servers: what the domains ask for,
+// and who has offered it before.
+func (d *data) openTLS(o dataOptions) {
+	to := tlspolicy.Options{DB: d.db, Resolver: d.dns, Log: o.log}
+	to.Fetch = func(ctx context.Context, domain string) (dnsutil.STSPolicy, error) {
+		return d.fetcher.Load().Fetch(ctx, domain)
 	}
-	fetcher := &dnsutil.STSFetcher{Resolver: d.dns, RootCAs: roots, Families: d.relay.Families}
-	to := tlspolicy.Options{DB: d.db, Resolver: d.dns, Fetch: fetcher.Fetch, Log: o.log}
 	if m := o.metrics; m != nil {
 		to.Stopped = func(string) { m.TLSStopped() }
 	}
 	d.tlsPolicies = tlspolicy.Open(to)
 	d.closers = append(d.closers, d.tlsPolicies.Close)
-	d.relay.RootCAs, d.relay.STS, d.relay.Memory = roots, d.tlsPolicies, d.tlsPolicies
-	d.relay.Destinations = destinations(o.cfg.Destinations)
-	return nil
+}
+
+// useRelay makes a relay as configured, with what is known of other servers, and has it
+// used from now on.
+func (d *data) useRelay(o dataOptions, roots *x509.CertPool) {
+	r := o.relay(d.dns)
+	r.Resign, r.Detours = d.resign, d.detours
+	r.RootCAs, r.STS, r.Memory = roots, d.tlsPolicies, d.tlsPolicies
+	r.Destinations = destinations(o.cfg.Destinations)
+	d.fetcher.Store(&dnsutil.STSFetcher{Resolver: d.dns, RootCAs: roots, Families: r.Families})
+	d.relay = r
+	d.transport.now.Store(r)
 }
 
 func destinations(from []config.Destination) (to []relay.Destination) {

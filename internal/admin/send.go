@@ -129,9 +129,13 @@ func (s *Service) complete(ctx context.Context, to string) (string, error) {
 			return "", err
 		}
 	}
+	admin := ""
+	if s.Admin != nil {
+		admin = s.Admin()
+	}
 	switch {
-	case s.Admin != "":
-		return s.Admin, nil
+	case admin != "":
+		return admin, nil
 	case domain != "":
 		return "postmaster@" + domain, nil
 	}

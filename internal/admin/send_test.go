@@ -193,7 +193,7 @@ func TestSendCompletes(t *testing.T) {
 	check("root", "postmaster@example.test")
 	check("root@mail.example.test", "postmaster@example.test")
 	check("not an address", "postmaster@example.test")
-	w.Admin = "admin@elsewhere.test"
+	w.Admin = func() string { return "admin@elsewhere.test" }
 	check("root", "admin@elsewhere.test")
 	check("www-data@localhost", "admin@elsewhere.test")
 	check("alice", "alice@example.test")
@@ -218,7 +218,7 @@ func TestSendCompletes(t *testing.T) {
 	check("alice", "alice@example.test")
 	w.ok(w.AddDomain(ctx, "example.org"))
 	check("alice", "admin@elsewhere.test")
-	w.Admin = ""
+	w.Admin = nil
 	check("alice", "postmaster")
 	if _, err := w.Send(ctx, Outgoing{}, strings.NewReader("")); err == nil || !strings.Contains(err.Error(), "no recipient") {
 		t.Errorf("without recipients: %v", err)

@@ -51,7 +51,8 @@ type Service struct {
 	Invites  *invite.Invites
 	PagesURL string // where those pages are, without a path
 	Hostname string // of the server
-	Admin    string // who gets mail for the machine's own users; empty: postmaster
+	// Admin is who gets mail for the machine's own users; nil or empty: postmaster.
+	Admin func() string
 
 	// mu makes the operations that have steps in both directory and store run one at a time.
 	mu sync.Mutex

@@ -67,6 +67,9 @@ func New(ctx context.Context, db *sqldb.DB, o Options) (*Forwarder, error) {
 	return &Forwarder{o: o, secret: secret, meter: meter{hourly: o.Hourly, now: o.Now}}, nil
 }
 
+// SetHourly changes Options.Hourly, also while the Forwarder is used.
+func (f *Forwarder) SetHourly(copies int) { f.meter.bound(copies) }
+
 // rewriter makes and reads the return addresses of a domain.
 func (f *Forwarder) rewriter(domain string) *srs.Rewriter {
 	return &srs.Rewriter{Secret: f.secret, Domain: domain, Now: f.o.Now}

@@ -9,10 +9,10 @@ const slots = 60 // a window of an hour, by the minute
 
 // meter counts what each alias has passed on within the last hour.
 type meter struct {
-	hourly int // zero: no bound
-	now    func() time.Time
+	now func() time.Time
 
 	mu      sync.Mutex
+	hourly  int // zero: no bound
 	aliases map[string]*window
 }
 
@@ -29,11 +29,11 @@ const sweepAbove = 1000
 
 // room tells whether an alias may pass on n more.
 func (m *meter) room(alias string, n int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.hourly == 0 {
 		return true
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	w := m.aliases[alias]
 	if w == nil {
 		return true
@@ -45,11 +45,11 @@ func (m *meter) room(alias string, n int) bool {
 
 // add counts n for an alias.
 func (m *meter) add(alias string, n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.hourly == 0 {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	minute := m.minute()
 	w := m.aliases[alias]
 	if w == nil {
@@ -63,6 +63,13 @@ func (m *meter) add(alias string, n int) {
 	w.advance(minute)
 	w.counts[w.last%slots] += n
 	w.total += n
+}
+
+// bound changes how much an alias may pass on in an hour.
+func (m *meter) bound(hourly int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hourly = hourly
 }
 
 func (m *meter) minute() int64 { return m.now().Unix() / 60 }

@@ -81,7 +81,7 @@ type Kept struct {
 // of it is said by Commit. Errors: [ErrFull], those of the Message; nothing is kept then.
 func (q *Queue) Keep(m Message) (*Kept, error) {
 	q.mu.Lock()
-	full := len(q.mails)+q.coming >= q.o.MaxMessages
+	full := len(q.mails)+q.coming >= q.o().MaxMessages
 	if !full {
 		q.coming++
 	}
@@ -164,7 +164,7 @@ func (k *Kept) Commit(ctx context.Context, e Envelope) (Receipt, error) {
 func (q *Queue) makeRoom(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.rows)+q.comingRows+n > q.o.MaxRecipients {
+	if len(q.rows)+q.comingRows+n > q.o().MaxRecipients {
 		return false
 	}
 	q.comingRows += n
@@ -213,8 +213,8 @@ func (q *Queue) arrive(ctx context.Context, file string, e *Envelope) (*arrival,
 	}
 	switch {
 	case a.remote == 0:
-	case q.o.HoldRemote != "":
-		a.held, a.reason = holdRemote, q.o.HoldRemote
+	case q.o().HoldRemote != "":
+		a.held, a.reason = holdRemote, q.o().HoldRemote
 	default:
 		if err := q.count(ctx, a); err != nil {
 			return nil, fmt.Errorf("queue: %w", err)
@@ -253,10 +253,10 @@ func (q *Queue) destinationOf(r *row) string {
 	switch {
 	case r.account != "":
 		return localDestination
-	case q.o.Transport == nil:
+	case q.o().Transport == nil:
 		return domainOf(r.address)
 	}
-	return q.o.Transport.Destination(r.mail.sender, r.address)
+	return q.o().Transport.Destination(r.mail.sender, r.address)
 }
 
 // write writes a message's rows and first events.
@@ -298,7 +298,7 @@ func (q *Queue) takeIn(arrivals ...*arrival) {
 		}
 		q.poke()
 		if a.own {
-			q.o.Posted(a.posting())
+			q.o().Posted(a.posting())
 		}
 	}
 }
@@ -332,7 +332,7 @@ func (q *Queue) successReport(ctx context.Context, m *mail, delivered []Recipien
 	}
 	report, err := q.report(ctx, m, all)
 	if err != nil {
-		q.o.Log.Error("no report of success could be made", "id", m.id, "error", err)
+		q.o().Log.Error("no report of success could be made", "id", m.id, "error", err)
 	}
 	return report
 }

@@ -17,7 +17,7 @@ const soon = time.Minute
 // attempt makes one attempt and writes down what became of it. The rows are busy; they are
 // released or dropped.
 func (q *Queue) attempt(ctx context.Context, j *job) {
-	began := q.o.Now()
+	began := q.o().Now()
 	var res *relay.Result
 	if j.to.name == localDestination {
 		res = q.deliverAll(ctx, j)
@@ -25,7 +25,7 @@ func (q *Queue) attempt(ctx context.Context, j *job) {
 		res = q.send(ctx, j)
 	}
 	if res == nil || len(res.Outcomes) != len(j.rows) {
-		q.o.Log.Error("the transport gave no outcome", "id", j.mail.id, "destination", j.to.name)
+		q.o().Log.Error("the transport gave no outcome", "id", j.mail.id, "destination", j.to.name)
 		j.unmade = true
 		res = &relay.Result{Outcomes: make([]relay.Outcome, len(j.rows))}
 		for i := range res.Outcomes {
@@ -33,12 +33,12 @@ func (q *Queue) attempt(ctx context.Context, j *job) {
 		}
 	}
 	if res.Took == 0 {
-		res.Took = q.o.Now().Sub(began)
+		res.Took = q.o().Now().Sub(began)
 	}
 	c := q.judge(ctx, j, res)
 	if err := q.conclude(ctx, c, patient); err != nil {
 		// Only at the end of Run. The rows in SQL are as before, or marked.
-		q.o.Log.Error("the end of an attempt could not be written", "id", j.mail.id, "error", err)
+		q.o().Log.Error("the end of an attempt could not be written", "id", j.mail.id, "error", err)
 	}
 }
 
@@ -53,7 +53,7 @@ func (q *Queue) send(ctx context.Context, j *job) *relay.Result {
 		}
 		return res
 	}
-	return q.o.Transport.Send(ctx, j.to.name, m, to, func(ctx context.Context) error {
+	return q.o().Transport.Send(ctx, j.to.name, m, to, func(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err // it is we who break off: without the dot that is no question
 		}
@@ -139,7 +139,7 @@ func (q *Queue) judgeWhole(c *conclusion, res *relay.Result, now int64) {
 	case d.failures > c.job.failures:
 	default:
 		c.failing = &failing{failures: d.failures + 1, reply: first.Reply, host: first.Peer.Host,
-			next: now + q.jitter(backoff(q.o.First, q.o.Most, d.failures+1))}
+			next: now + q.jitter(backoff(q.o().First, q.o().Most, d.failures+1))}
 	}
 	q.mu.Unlock()
 	for i, r := range c.job.rows {
@@ -148,7 +148,7 @@ func (q *Queue) judgeWhole(c *conclusion, res *relay.Result, now int64) {
 		case now >= r.deadline:
 			v.kind, v.gone, v.quiet = EventExpired, true, false
 		case others:
-			v.due = min(now+q.jitter(min(soon, q.o.First)), r.deadline)
+			v.due = min(now+q.jitter(min(soon, q.o().First)), r.deadline)
 		default:
 			v.same = true
 		}

@@ -9,7 +9,7 @@ import (
 // deadline is when a recipient is given up whose time begins at from: a message that is to
 // be returned when its time is over waits no longer (RFC 2852).
 func (q *Queue) deadline(r *row, from int64) int64 {
-	deadline := from + q.o.Expire.Milliseconds()
+	deadline := from + q.o().Expire.Milliseconds()
 	if by := r.mail.by; by.Return && !by.IsZero() {
 		deadline = max(from, min(deadline, by.At.UnixMilli()))
 	}
@@ -18,7 +18,7 @@ func (q *Queue) deadline(r *row, from int64) int64 {
 
 // delay is when the sender is told that a recipient whose time begins at from waits still.
 func (q *Queue) delay(r *row, from int64) int64 {
-	delay := from + q.o.DelayNotice.Milliseconds()
+	delay := from + q.o().DelayNotice.Milliseconds()
 	if by := r.mail.by; !by.Return && !by.IsZero() {
 		delay = max(from, min(delay, by.At.UnixMilli()))
 	}

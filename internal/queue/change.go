@@ -70,7 +70,7 @@ func (q *Queue) Hold(ctx context.Context, s Selection) (recipients int, err erro
 func (q *Queue) Release(ctx context.Context, s Selection) (recipients int, err error) {
 	stay := 0
 	n, err := q.alter(ctx, s, func(r *row) bool {
-		if r.held != holdNone && r.account == "" && q.o.HoldRemote != "" {
+		if r.held != holdNone && r.account == "" && q.o().HoldRemote != "" {
 			stay++
 			return false
 		}
@@ -90,7 +90,7 @@ func (q *Queue) Release(ctx context.Context, s Selection) (recipients int, err e
 		}
 	})
 	if err == nil && stay > 0 {
-		err = fmt.Errorf("queue: still held, %s: %s", count(stay, "recipient"), q.o.HoldRemote)
+		err = fmt.Errorf("queue: still held, %s: %s", count(stay, "recipient"), q.o().HoldRemote)
 	}
 	return n, err
 }

@@ -26,7 +26,7 @@ func (q *Queue) do(ctx context.Context, c *chore) {
 	if err == nil {
 		return
 	}
-	q.o.Log.Error("a notice could not be made; will try again", "id", c.mail.id, "error", err)
+	q.o().Log.Error("a notice could not be made; will try again", "id", c.mail.id, "error", err)
 	now := q.now()
 	for _, r := range c.rows {
 		if c.what == todoDelay {
@@ -66,7 +66,7 @@ func (q *Queue) whyWaiting(ctx context.Context, r *row) (w why, err error) {
 	q.mu.Lock()
 	d := r.to
 	if w.held = r.held == holdLimit; w.held {
-		w.reply = relay.Reply{Status: "4.7.0", Text: "The message waits for the administrator of " + q.o.Hostname + "."}
+		w.reply = relay.Reply{Status: "4.7.0", Text: "The message waits for the administrator of " + q.o().Hostname + "."}
 	} else if d.failures > 0 {
 		w.reply, w.host, w.last = d.reply, d.host, d.last
 	}
@@ -81,7 +81,7 @@ func (q *Queue) whyWaiting(ctx context.Context, r *row) (w why, err error) {
 // tellDelay tells the sender that recipients have not got the message yet.
 func (q *Queue) tellDelay(ctx context.Context, c *chore) error {
 	var last int64
-	err := q.o.DB.QueryRowContext(ctx, `SELECT COALESCE(MAX(at), 0) FROM queue_event WHERE message = $1 AND kind = $2`,
+	err := q.o().DB.QueryRowContext(ctx, `SELECT COALESCE(MAX(at), 0) FROM queue_event WHERE message = $1 AND kind = $2`,
 		c.mail.id, EventDeferred).Scan(&last)
 	if err != nil {
 		return err
@@ -124,6 +124,6 @@ func (q *Queue) tellDelay(ctx context.Context, c *chore) error {
 		q.release(r, now)
 	}
 	q.takeIn(report)
-	q.o.Log.Info("message is late, and its sender is told", "id", c.mail.id, "recipients", len(c.rows))
+	q.o().Log.Info("message is late, and its sender is told", "id", c.mail.id, "recipients", len(c.rows))
 	return nil
 }

@@ -68,7 +68,7 @@ func (q *Queue) conclude(ctx context.Context, c *conclusion, e effort) error {
 		if e == once {
 			return err
 		}
-		q.o.Log.Error("no report to the sender could be made; will try again", "id", c.mail.id, "error", err)
+		q.o().Log.Error("no report to the sender could be made; will try again", "id", c.mail.id, "error", err)
 		c.putOff(q)
 	}
 	if c.job != nil && c.works {
@@ -104,7 +104,7 @@ func (q *Queue) persist(ctx context.Context, fn func(*change)) error {
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		q.o.Log.Error("the queue can't be written; will try again", "error", err, "in", pause)
+		q.o().Log.Error("the queue can't be written; will try again", "error", err, "in", pause)
 		t := time.NewTimer(pause)
 		select {
 		case <-t.C:
@@ -118,7 +118,7 @@ func (q *Queue) persist(ctx context.Context, fn func(*change)) error {
 func (c *conclusion) putOff(q *Queue) {
 	for _, v := range c.verdicts {
 		if v.gone && c.tells(v) == dsn.Failed {
-			v.gone, v.over, v.kind, v.due = false, true, EventDeferred, c.at+q.o.LocalMost.Milliseconds()
+			v.gone, v.over, v.kind, v.due = false, true, EventDeferred, c.at+q.o().LocalMost.Milliseconds()
 		}
 	}
 }
@@ -233,9 +233,9 @@ func (q *Queue) carryOut(ctx context.Context, c *conclusion, report *arrival) {
 func (q *Queue) tellReach(c *conclusion) {
 	switch {
 	case c.failing != nil:
-		q.o.Reach(c.job.to.name, &c.failing.reply)
+		q.o().Reach(c.job.to.name, &c.failing.reply)
 	case c.reopens:
-		q.o.Reach(c.job.to.name, nil)
+		q.o().Reach(c.job.to.name, nil)
 	}
 }
 
@@ -244,7 +244,7 @@ func (q *Queue) tellEnd(ctx context.Context, c *conclusion, v *verdict) {
 	if c.job == nil || c.mail.account == "" || v.row.account != "" || v.kind != EventSent && v.kind != EventFailed {
 		return
 	}
-	q.o.Ended(ctx, Ending{ID: c.mail.id, Recipient: v.row.address, Sent: v.kind == EventSent, Reply: v.out.Reply, Host: v.out.Peer.Host})
+	q.o().Ended(ctx, Ending{ID: c.mail.id, Recipient: v.row.address, Sent: v.kind == EventSent, Reply: v.out.Reply, Host: v.out.Peer.Host})
 }
 
 // tellLog logs and counts a verdict.
@@ -277,15 +277,15 @@ func (q *Queue) tellLog(c *conclusion, v *verdict) {
 		level, text = slog.LevelWarn, "message given up"
 	}
 	if v.out.Uncertain {
-		q.o.Log.Warn("message may have arrived, and is sent again", attrs...)
+		q.o().Log.Warn("message may have arrived, and is sent again", attrs...)
 	}
 	if !v.quiet {
-		q.o.Log.Log(context.Background(), level, text, attrs...)
+		q.o().Log.Log(context.Background(), level, text, attrs...)
 	}
 	if kind := v.kind; c.job != nil {
 		if kind == EventExpired {
 			kind = EventFailed
 		}
-		q.o.Observe(kind, c.took)
+		q.o().Observe(kind, c.took)
 	}
 }

@@ -20,7 +20,7 @@ func (q *Queue) deliver(ctx context.Context, r *row) error {
 		return nil
 	case err == nil:
 		// Maybe half-written.
-		if err := q.o.FS.Remove(name); err != nil {
+		if err := q.o().FS.Remove(name); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -29,7 +29,7 @@ func (q *Queue) deliver(ctx context.Context, r *row) error {
 	if err := q.copy(q.path(r.mail.file), name); err != nil {
 		return err
 	}
-	if err := q.o.Deliverer.DeliverFile(ctx, name, r.account, r.address); err != nil {
+	if err := q.o().Deliverer.DeliverFile(ctx, name, r.account, r.address); err != nil {
 		q.remove(r.copyName())
 		return err
 	}
@@ -37,7 +37,7 @@ func (q *Queue) deliver(ctx context.Context, r *row) error {
 }
 
 func (q *Queue) links(path string) (int, error) {
-	st, err := q.o.FS.Stat(path)
+	st, err := q.o().FS.Stat(path)
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +46,7 @@ func (q *Queue) links(path string) (int, error) {
 
 // copy makes a durable copy with the same time.
 func (q *Queue) copy(from, to string) error {
-	src, err := q.o.FS.Open(from)
+	src, err := q.o().FS.Open(from)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (q *Queue) copy(from, to string) error {
 
 // create makes a durable file of what write writes.
 func (q *Queue) create(path string, at time.Time, write func(io.Writer) error) error {
-	f, err := q.o.FS.Create(path, 0o600)
+	f, err := q.o().FS.Create(path, 0o600)
 	if err != nil {
 		return err
 	}
@@ -74,10 +74,10 @@ func (q *Queue) create(path string, at time.Time, write func(io.Writer) error) e
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = q.o.FS.SyncDir(q.o.Dir)
+		err = q.o().FS.SyncDir(q.o().Dir)
 	}
 	if err != nil {
-		return errors.Join(err, ignoreMissing(q.o.FS.Remove(path)))
+		return errors.Join(err, ignoreMissing(q.o().FS.Remove(path)))
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type bucket struct {
 // count counts a message towards its account's limits, or finds that it is over them.
 func (q *Queue) count(ctx context.Context, a *arrival) error {
 	l := &q.limits
-	if a.mail.account == "" || q.o.Limits == (Limits{}) {
+	if a.mail.account == "" || q.o().Limits == (Limits{}) {
 		return nil
 	}
 	l.mu.Lock()
@@ -48,7 +48,7 @@ func (q *Queue) count(ctx context.Context, a *arrival) error {
 	minute := a.mail.created / 60_000
 	u := l.of(a.mail.account)
 	u.trim(minute)
-	if reason := u.over(q.o.Limits, minute, a.remote); reason != "" {
+	if reason := u.over(q.o().Limits, minute, a.remote); reason != "" {
 		a.held, a.reason = holdLimit, reason
 		return nil
 	}
@@ -145,7 +145,7 @@ func (q *Queue) loadUsage(ctx context.Context) error {
 	if l.loaded {
 		return nil
 	}
-	rs, err := q.o.DB.QueryContext(ctx, `SELECT m.account, e.recipient, e.kind, e.at, m.counted
+	rs, err := q.o().DB.QueryContext(ctx, `SELECT m.account, e.recipient, e.kind, e.at, m.counted
 		FROM queue_event e JOIN queue_message m ON m.id = e.message
 		WHERE e.at > $1 AND (e.kind = $2 AND m.counted > 0 OR e.kind = $3) ORDER BY e.at`,
 		q.now()-day*60_000, EventAccepted, EventLimit)
@@ -174,7 +174,7 @@ func (q *Queue) loadUsage(ctx context.Context) error {
 // overLimit tells the administrator that an account is over its limits, once a day.
 func (q *Queue) overLimit(ctx context.Context, a *arrival) {
 	account := a.mail.account
-	log := q.o.Log.With("account", account, "id", a.mail.id)
+	log := q.o().Log.With("account", account, "id", a.mail.id)
 	log.Warn("account is over its limit, its mail is held", "reason", a.reason, "recipients", a.remote)
 	now := q.now()
 	l := &q.limits
@@ -200,7 +200,7 @@ func (q *Queue) overLimit(ctx context.Context, a *arrival) {
 
 // tellAdmin makes the notice about an account over its limits.
 func (q *Queue) tellAdmin(ctx context.Context, a *arrival) error {
-	to := q.o.Admin
+	to := q.o().Admin
 	if to == "" {
 		to = "postmaster@" + domainOf(a.mail.account)
 	}
@@ -237,7 +237,7 @@ func (q *Queue) limitNotice(w io.Writer, to string, a *arrival, local bool) erro
 	p("See what is held:\n\n    kurir queue list --account %s --held\n\n", account)
 	p("Send it after all:\n\n    kurir queue release --account %s\n\n", account)
 	p("Remove it without a word to anybody:\n\n    kurir queue drop --account %s --held\n\n", account)
-	p("The sender is told after %s that a held message is late, and after %s\nthat it was given up.\n\n", days(q.o.DelayNotice), days(q.o.Expire))
+	p("The sender is told after %s that a held message is late, and after %s\nthat it was given up.\n\n", days(q.o().DelayNotice), days(q.o().Expire))
 	p("You get this message once a day and account.\n")
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -96,7 +96,7 @@ func (q *Queue) list(ctx context.Context, f Filter, recipient string) (all []lis
 }
 
 func (q *Queue) listWhere(ctx context.Context, f Filter, recipient, where string, args ...any) (all []listed, err error) {
-	rs, err := q.o.DB.QueryContext(ctx, `SELECT r.id, m.id, m.sender, r.address, r.destination, m.account, r.held, r.reason,
+	rs, err := q.o().DB.QueryContext(ctx, `SELECT r.id, m.id, m.sender, r.address, r.destination, m.account, r.held, r.reason,
 			m.size, m.created, r.due, r.deadline, r.attempts, r.status, r.reply,
 			COALESCE(d.next, 0), COALESCE(d.status, ''), COALESCE(d.reply, '')
 		FROM queue_recipient r JOIN queue_message m ON m.id = r.message LEFT JOIN queue_destination d ON d.name = r.destination
@@ -105,7 +105,7 @@ func (q *Queue) listWhere(ctx context.Context, f Filter, recipient, where string
 		return nil, err
 	}
 	defer rs.Close()
-	now := q.o.Now()
+	now := q.o().Now()
 	for rs.Next() && (f.Limit <= 0 || len(all) < f.Limit) {
 		l, err := q.scanListed(rs)
 		if err != nil {
@@ -178,7 +178,7 @@ func (q *Queue) Show(ctx context.Context, id string) (Detail, error) {
 	d := Detail{ID: id}
 	var created, byAt int64
 	var byMode string
-	err := q.o.DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, tls_optional, size, created,
+	err := q.o().DB.QueryRowContext(ctx, `SELECT sender, account, client, envid, ret, utf8, require_tls, tls_optional, size, created,
 			mt_priority, by_at, by_mode
 		FROM queue_message WHERE id = $1`, id).
 		Scan(&d.Sender, &d.Account, &d.Client, &d.EnvID, &d.Ret, &d.UTF8, &d.RequireTLS, &d.TLSOptional, &d.Size, &created, &d.MTPriority, &byAt, &byMode)
@@ -198,7 +198,7 @@ func (q *Queue) Show(ctx context.Context, id string) (Detail, error) {
 
 // events reads a message's events.
 func (q *Queue) events(ctx context.Context, id string) (all []Event, err error) {
-	rs, err := q.o.DB.QueryContext(ctx, `SELECT recipient, at, kind, host, address, tls, code, status, reply, policy
+	rs, err := q.o().DB.QueryContext(ctx, `SELECT recipient, at, kind, host, address, tls, code, status, reply, policy
 		FROM queue_event WHERE message = $1 ORDER BY at, id`, id)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ func (q *Queue) load(ctx context.Context) error {
 	if err := q.loadDestinations(ctx, now); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	err := q.o.DB.Tx(ctx, func(tx *sql.Tx) error {
+	err := q.o().DB.Tx(ctx, func(tx *sql.Tx) error {
 		ch := &change{ctx: ctx, tx: tx}
 		found, err := readRows(ctx, tx)
 		if err != nil {
@@ -51,13 +51,13 @@ func (q *Queue) loadRow(c *change, f found, now int64) {
 		f.destination = name
 		c.text(`UPDATE queue_recipient SET destination = $1 WHERE id = $2`, name, r.id)
 	}
-	if r.account == "" && q.o.HoldRemote != "" && r.held == holdNone {
-		r.held, r.reason = holdRemote, q.o.HoldRemote
+	if r.account == "" && q.o().HoldRemote != "" && r.held == holdNone {
+		r.held, r.reason = holdRemote, q.o().HoldRemote
 		c.text(`UPDATE queue_recipient SET held = $1, reason = $2 WHERE id = $3`, r.held, r.reason, r.id)
 		c.event(&q.sql, r.mail.id, now, Event{Recipient: r.address, Kind: EventHeld, Reply: r.reason})
 	}
 	if f.marked != 0 {
-		q.o.Log.Warn("message may have arrived, and is sent again: the server stopped while it was being sent",
+		q.o().Log.Warn("message may have arrived, and is sent again: the server stopped while it was being sent",
 			"id", r.mail.id, "recipient", r.address, "destination", f.destination, "at", fromMilli(f.marked))
 		c.text(`UPDATE queue_recipient SET marked = 0 WHERE id = $1`, r.id)
 		c.event(&q.sql, r.mail.id, now, Event{Recipient: r.address, Kind: EventUncertain,
@@ -105,7 +105,7 @@ func readRows(ctx context.Context, tx *sql.Tx) (all []found, err error) {
 
 // loadDestinations reads which destinations fail as a whole.
 func (q *Queue) loadDestinations(ctx context.Context, now int64) error {
-	rs, err := q.o.DB.QueryContext(ctx, `SELECT name, failures, last, next, code, status, reply, host FROM queue_destination`)
+	rs, err := q.o().DB.QueryContext(ctx, `SELECT name, failures, last, next, code, status, reply, host FROM queue_destination`)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (q *Queue) sweep() error {
 	for _, r := range q.rows {
 		keep[r.mail.file], keep[r.copyName()] = true, true
 	}
-	names, err := q.o.FS.ReadNames(q.o.Dir)
+	names, err := q.o().FS.ReadNames(q.o().Dir)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // Delivered-To right behind it, which are for mailboxes here (RFC 5321 section 4.4).
 func (m *mail) opener(q *Queue) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
-		f, err := q.o.FS.Open(q.path(m.file))
+		f, err := q.o().FS.Open(q.path(m.file))
 		if err != nil {
 			return nil, err
 		}

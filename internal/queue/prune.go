@@ -14,7 +14,7 @@ func (q *Queue) pruneHourly(ctx context.Context) {
 	defer t.Stop()
 	for {
 		if err := q.prune(ctx); err != nil && ctx.Err() == nil {
-			q.o.Log.Error("old events of the queue could not be removed", "error", err)
+			q.o().Log.Error("old events of the queue could not be removed", "error", err)
 		}
 		select {
 		case <-t.C:
@@ -27,11 +27,11 @@ func (q *Queue) pruneHourly(ctx context.Context) {
 // prune removes events older than Options.KeepEvents, messages of which nothing waits or
 // is remembered, and what is known of destinations that nothing goes to.
 func (q *Queue) prune(ctx context.Context) error {
-	before := q.now() - q.o.KeepEvents.Milliseconds()
+	before := q.now() - q.o().KeepEvents.Milliseconds()
 	for ctx.Err() == nil {
 		var ids []int64
 		messages := map[string]bool{}
-		rs, err := q.o.DB.QueryContext(ctx, `SELECT id, message FROM queue_event WHERE at < $1 ORDER BY at LIMIT $2`, before, pruneStep)
+		rs, err := q.o().DB.QueryContext(ctx, `SELECT id, message FROM queue_event WHERE at < $1 ORDER BY at LIMIT $2`, before, pruneStep)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (q *Queue) pruneDestinations(ctx context.Context) error {
 	q.mu.Lock()
 	var old []*destination
 	for _, d := range q.destinations {
-		if d.rows == 0 && d.failures > 0 && d.next+q.o.Most.Milliseconds() < q.now() {
+		if d.rows == 0 && d.failures > 0 && d.next+q.o().Most.Milliseconds() < q.now() {
 			old = append(old, d)
 		}
 	}

@@ -41,6 +41,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/internal/directory"
@@ -157,7 +158,7 @@ type Ending struct {
 
 // Queue is the open queue. Its methods may be called from any goroutine.
 type Queue struct {
-	o      Options
+	opts   atomic.Pointer[Options]
 	sql    statements
 	limits limiter
 	wake   chan struct{}
@@ -178,8 +179,9 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 	if err := fsx.MkdirAll(o.FS, o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	q := &Queue{o: o, wake: make(chan struct{}, 1), remover: remover{wake: make(chan struct{}, 1)}}
-	q.index.init(&q.o)
+	q := &Queue{wake: make(chan struct{}, 1), remover: remover{wake: make(chan struct{}, 1)}}
+	q.opts.Store(&o)
+	q.index.init(&o)
 	if err := q.sql.prepare(ctx, o.DB); err != nil {
 		return nil, err
 	}
@@ -187,6 +189,44 @@ func Open(ctx context.Context, o Options) (*Queue, error) {
 		return nil, err
 	}
 	return q, q.sweep()
+}
+
+// o are the options in force.
+func (q *Queue) o() *Options { return q.opts.Load() }
+
+// Settings are the options that may change while the queue is open. Zero values are those
+// of Options.
+type Settings struct {
+	Limits                     Limits
+	Admin                      string
+	MaxMessages, MaxRecipients int
+	PerDestination, InAll      int
+	First, Most                time.Duration
+	Expire, DelayNotice        time.Duration // for what is taken from now on
+	KeepEvents                 time.Duration
+}
+
+// Settings are those in force.
+func (o *Options) Settings() Settings {
+	return Settings{
+		Limits: o.Limits, Admin: o.Admin, MaxMessages: o.MaxMessages, MaxRecipients: o.MaxRecipients,
+		PerDestination: o.PerDestination, InAll: o.InAll, First: o.First, Most: o.Most,
+		Expire: o.Expire, DelayNotice: o.DelayNotice, KeepEvents: o.KeepEvents,
+	}
+}
+
+// Change puts other settings into force, for all that is decided from now on.
+func (q *Queue) Change(s Settings) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := *q.o()
+	o.Limits, o.Admin, o.MaxMessages, o.MaxRecipients = s.Limits, s.Admin, s.MaxMessages, s.MaxRecipients
+	o.PerDestination, o.InAll, o.First, o.Most = s.PerDestination, s.InAll, s.First, s.Most
+	o.Expire, o.DelayNotice, o.KeepEvents = s.Expire, s.DelayNotice, s.KeepEvents
+	o.setDefaults()
+	q.opts.Store(&o)
+	q.index.options = &o
+	q.poke()
 }
 
 func (o *Options) setDefaults() {
@@ -283,7 +323,7 @@ func (q *Queue) Waiting(context.Context) (Counts, error) {
 }
 
 // now is the present in milliseconds since 1970, as all times in rows and memory.
-func (q *Queue) now() int64 { return q.o.Now().UnixMilli() }
+func (q *Queue) now() int64 { return q.o().Now().UnixMilli() }
 
 func fromMilli(ms int64) time.Time { return time.UnixMilli(ms) }
 
@@ -302,7 +342,7 @@ const (
 	oldPrefix  = "local-"
 )
 
-func (q *Queue) path(name string) string { return filepath.Join(q.o.Dir, name) }
+func (q *Queue) path(name string) string { return filepath.Join(q.o().Dir, name) }
 
 func newName() string { return filePrefix + strings.ToLower(rand.Text()) }
 
@@ -311,8 +351,8 @@ func newID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // remove removes a file that nothing needs. If that fails, it is done at the next start.
 func (q *Queue) remove(name string) {
-	if err := ignoreMissing(q.o.FS.Remove(q.path(name))); err != nil {
-		q.o.Log.Warn("file in the queue could not be removed", "file", name, "error", err)
+	if err := ignoreMissing(q.o().FS.Remove(q.path(name))); err != nil {
+		q.o().Log.Warn("file in the queue could not be removed", "file", name, "error", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func (q *Queue) reportOn(ctx context.Context, c *conclusion) (report *arrival, w
 		return nil, false, nil
 	}
 	if c.mail.sender == "" { // never a notice of a notice
-		q.o.Log.Warn("a message from nobody could not be delivered, and nobody is told", "id", c.mail.id, "reply", all[0].Text)
+		q.o().Log.Warn("a message from nobody could not be delivered, and nobody is told", "id", c.mail.id, "reply", all[0].Text)
 		return nil, true, nil
 	}
 	report, err = q.report(ctx, c.mail, all)
@@ -87,7 +87,7 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 	a, err := q.notice(ctx, m.sender, "report on "+m.id)
 	switch {
 	case errors.Is(err, errNobody):
-		q.o.Log.Error("sender of a message can't be told what became of it", "id", m.id, "sender", m.sender, "error", err)
+		q.o().Log.Error("sender of a message can't be told what became of it", "id", m.id, "sender", m.sender, "error", err)
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -98,10 +98,10 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 	if len(a.rows) == 1 {
 		to = a.rows[0].address // a return address of ours stands for another
 	}
-	r := &dsn.Report{Hostname: q.o.Hostname, ID: m.id, To: to, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o.Now(),
+	r := &dsn.Report{Hostname: q.o().Hostname, ID: m.id, To: to, EnvID: m.envID, Arrival: fromMilli(m.created), Now: q.o().Now(),
 		Recipients: eachOnce(recipients), Full: m.ret == "FULL" && !m.requireTLS && anyFailed(recipients), ReturnPath: a.rows[0].account != "", Original: m.opener(q)}
 	if f, err := r.Original(); err != nil { // the sender is told all the same
-		q.o.Log.Error("message can't be read for the report on it", "id", m.id, "file", m.file, "error", err)
+		q.o().Log.Error("message can't be read for the report on it", "id", m.id, "file", m.file, "error", err)
 		r.Original = nil
 	} else if err := f.Close(); err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ var errNobody = errors.New("nobody here has this address")
 func (q *Queue) notice(ctx context.Context, to, client string) (*arrival, error) {
 	now := q.now()
 	a := &arrival{own: true, client: client, mail: &mail{id: newID(), file: newName(), priority: 1, created: now}}
-	accounts, err := q.o.Directory.Resolve(ctx, to)
+	accounts, err := q.o().Directory.Resolve(ctx, to)
 	switch {
 	case err == nil:
 		for _, t := range accounts {
@@ -173,8 +173,8 @@ func (q *Queue) notice(ctx context.Context, to, client string) (*arrival, error)
 
 // holdAll holds what is for other hosts where all of that is held.
 func (q *Queue) holdAll(a *arrival) {
-	if q.o.HoldRemote != "" {
-		a.held, a.reason = holdRemote, q.o.HoldRemote
+	if q.o().HoldRemote != "" {
+		a.held, a.reason = holdRemote, q.o().HoldRemote
 	}
 }
 
@@ -185,10 +185,10 @@ func (q *Queue) fill(ctx context.Context, a *arrival, write func(io.Writer) erro
 		return err
 	}
 	first, rest, signature := []byte(nil), b.Bytes(), []byte(nil)
-	if q.o.Sign != nil && slices.ContainsFunc(a.rows, func(r *row) bool { return r.account == "" }) {
+	if q.o().Sign != nil && slices.ContainsFunc(a.rows, func(r *row) bool { return r.account == "" }) {
 		first, rest = localLine(rest)
 		var err error
-		if signature, err = q.o.Sign(ctx, q.o.Hostname, bytes.NewReader(rest)); err != nil {
+		if signature, err = q.o().Sign(ctx, q.o().Hostname, bytes.NewReader(rest)); err != nil {
 			return fmt.Errorf("signing a notice: %w", err)
 		}
 		signature = bytes.ReplaceAll(signature, []byte("\r\n"), []byte("\n")) // as all of the notice

@@ -222,7 +222,7 @@ func TestReportElsewhere(t *testing.T) {
 		}
 	}
 	r := newRig(t)
-	r.q.o.HoldRemote = "not today"
+	r.q.o().HoldRemote = "not today"
 	r.mustAccept(Envelope{Sender: "return@local.test", Delivered: []Recipient{{Address: "b@local.test", Notify: relay.NotifySuccess}}})
 	if r.run(); r.waiting() == nothing || len(r.sent) != 0 {
 		t.Errorf("%s, %+v", r.waiting(), r.sent)

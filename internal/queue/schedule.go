@@ -25,7 +25,7 @@ func (q *Queue) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	context.AfterFunc(ctx, func() {
-		t := time.NewTimer(q.o.Grace)
+		t := time.NewTimer(q.o().Grace)
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -47,7 +47,7 @@ func (q *Queue) Run(ctx context.Context) {
 func (q *Queue) sleep(ctx context.Context, until int64) {
 	wait := lookEvery
 	if until != never {
-		wait = min(wait, max(0, fromMilli(until).Sub(q.o.Now())))
+		wait = min(wait, max(0, fromMilli(until).Sub(q.o().Now())))
 	}
 	t := time.NewTimer(wait)
 	defer t.Stop()
@@ -108,13 +108,13 @@ func backoff(first, most time.Duration, times int) time.Duration {
 // jitter makes a wait up to 10 % longer or shorter, so that what failed together does not
 // come back together. In milliseconds.
 func (q *Queue) jitter(d time.Duration) int64 {
-	return int64(float64(d.Milliseconds()) * (0.9 + 0.2*q.o.Rand()))
+	return int64(float64(d.Milliseconds()) * (0.9 + 0.2*q.o().Rand()))
 }
 
 // wait is how long a recipient waits after so many attempts, in milliseconds.
 func (q *Queue) wait(r *row, attempts int) int64 {
 	if r.account != "" {
-		return q.jitter(backoff(q.o.LocalFirst, q.o.LocalMost, attempts))
+		return q.jitter(backoff(q.o().LocalFirst, q.o().LocalMost, attempts))
 	}
-	return q.jitter(backoff(q.o.First, q.o.Most, attempts))
+	return q.jitter(backoff(q.o().First, q.o().Most, attempts))
 }

@@ -186,7 +186,7 @@ func (c *change) exec(s *sql.Stmt, args ...any) {
 func (q *Queue) group(ctx context.Context, fn func(*change)) error {
 	ctx = context.WithoutCancel(ctx)
 	before, changed := q.doubts.count(), false
-	err := q.o.DB.Group(ctx, func(tx *sql.Tx) error {
+	err := q.o().DB.Group(ctx, func(tx *sql.Tx) error {
 		c := &change{ctx: ctx, tx: tx}
 		fn(c)
 		changed = c.changed

@@ -50,9 +50,9 @@ func (q *Queue) heading(to, subject string, local bool) string {
 	if local {
 		p("Return-Path: <>\n")
 	}
-	p("From: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n", q.o.Hostname, to)
+	p("From: Mail Delivery System <MAILER-DAEMON@%s>\nTo: <%s>\n", q.o().Hostname, to)
 	p("Subject: %s\n", mime.QEncoding.Encode("utf-8", subject))
-	p("Date: %s\nMessage-ID: <%s@%s>\n", q.o.Now().Format(time.RFC1123Z), strings.ToLower(rand.Text()), q.o.Hostname)
+	p("Date: %s\nMessage-ID: <%s@%s>\n", q.o().Now().Format(time.RFC1123Z), strings.ToLower(rand.Text()), q.o().Hostname)
 	p("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 	return b.String()
 }

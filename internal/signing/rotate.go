@@ -53,7 +53,7 @@ func (s *Signer) Rotate(ctx context.Context, domain string, now bool) (keys []Ke
 }
 
 // Ends is when the record of a retiring key may be removed.
-func (s *Signer) Ends(k Key) time.Time { return k.Since.Add(s.o.Retire) }
+func (s *Signer) Ends(k Key) time.Time { return k.Since.Add(time.Duration(s.retire.Load())) }
 
 // activate lets a pending key sign in the place of the active one of its algorithm. The
 // caller holds making.

@@ -67,6 +67,8 @@ type Signer struct {
 	keys atomic.Pointer[keyring] // nil: to be read
 	wake chan struct{}
 
+	retire atomic.Int64 // Options.Retire as it is now, in nanoseconds
+
 	making sync.Mutex // held while keys are made or change their state
 	parsed []*Key     // as they were last read, guarded by making; a row's private half never becomes another
 
@@ -88,8 +90,13 @@ func New(db *sqldb.DB, o Options) *Signer {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Signer{db: db, o: o, wake: make(chan struct{}, 1), looks: map[int64]look{}}
+	s := &Signer{db: db, o: o, wake: make(chan struct{}, 1), looks: map[int64]look{}}
+	s.SetRetire(o.Retire)
+	return s
 }
+
+// SetRetire changes Options.Retire, also while the Signer is used.
+func (s *Signer) SetRetire(d time.Duration) { s.retire.Store(int64(d)) }
 
 // SealKey returns the key that ARC seals of the domain are made with, and its selector: the
 // active RSA key, as RFC 8617 section 4.1.3 knows no other algorithm. Errors: ErrNoKey, those of the

@@ -79,6 +79,7 @@ func (e *Entry) Refused() bool { return e.Days >= enough }
 type List struct {
 	o       Options
 	writing sync.Mutex // held over a change of both; taken before mu
+	keep    time.Duration // Options.Keep as it is now; changed with writing held
 	mu      sync.Mutex // guards all
 	all     map[string]Entry
 }
@@ -92,7 +93,7 @@ func Open(ctx context.Context, o Options) (*List, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	l := &List{o: o, all: map[string]Entry{}}
+	l := &List{o: o, keep: o.Keep, all: map[string]Entry{}}
 	rows, err := o.DB.QueryContext(ctx, `SELECT address, days, first, counted, last, host, reply, message FROM suppression`)
 	if err != nil {
 		return nil, fmt.Errorf("suppression: %w", err)
@@ -121,14 +122,27 @@ type Returned struct {
 	Message string // id
 }
 
+// SetKeep changes Options.Keep, also for the addresses that are known.
+func (l *List) SetKeep(keep time.Duration) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = keep
+	for key, e := range l.all {
+		e.Expires = e.Last.Add(keep)
+		l.all[key] = e
+	}
+}
+
 // Returned takes note of mail that was refused for good, if it says that there is no such
 // address. Trouble is logged: it is no reason to stop anything.
 func (l *List) Returned(ctx context.Context, r Returned) {
-	if l.o.Keep <= 0 || !missing(r.Code, r.Status, r.Text) {
-		return
-	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	if l.keep <= 0 || !missing(r.Code, r.Status, r.Text) {
+		return
+	}
 	now := l.o.Now()
 	key := strings.ToLower(r.Address)
 	e, known := l.find(key)
@@ -139,7 +153,7 @@ func (l *List) Returned(ctx context.Context, r Returned) {
 		e.Days++
 		e.counted = now
 	}
-	e.Last, e.Expires, e.Host, e.Message = now, now.Add(l.o.Keep), r.Host, r.Message
+	e.Last, e.Expires, e.Host, e.Message = now, now.Add(l.keep), r.Host, r.Message
 	e.Reply = oneLine(fmt.Sprintf("%d %s %s", r.Code, r.Status, r.Text))
 	_, err := l.o.DB.ExecContext(context.WithoutCancel(ctx), `INSERT INTO suppression (address, days, first, counted, last, host, reply, message)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (address) DO UPDATE
