@@ -32,6 +32,9 @@ type env struct {
 	hangup func() (signals <-chan os.Signal, done func())
 	// memory is how many bytes this process may use, by its cgroup; nil: nobody limits it.
 	memory func() (uint64, error)
+	// systemctl runs systemd's command and returns what it says, in one text; nil where
+	// there is no systemd, or this user may not change anything.
+	systemctl func(ctx context.Context, args ...string) (string, error)
 	// patience is how long a command waits for a server that has the data's lock but does
 	// not answer yet, or for another command that has the lock for a moment; zero means 5 seconds.
 	patience time.Duration
@@ -55,6 +58,7 @@ func systemEnv() *env {
 		environ:      os.Environ(),
 		systemConfig: "/etc/kurir/kurir.toml",
 		files:        fsx.OS{},
+		systemctl:    systemctl(),
 		terminal:     func() bool { return term.IsTerminal(stdin) },
 		secret: func() (string, error) {
 			b, err := term.ReadPassword(stdin)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -14,12 +15,12 @@ import (
 
 // setupFlags are the answers and limits given on the command line.
 type setupFlags struct {
-	hostname, account, passwordFile        string
-	acmeEmail, acmeDirectory, acmeCA       string
-	testTo                                 string
-	ipv4, ipv6, resolvers, probe           []string
-	skip, set                              []string
-	yes, noACME, wait, noWait, noStart, js bool
+	hostname, account, passwordFile                string
+	acmeEmail, acmeDirectory, acmeCA               string
+	testTo                                         string
+	ipv4, ipv6, resolvers, probe                   []string
+	skip, set                                      []string
+	yes, noACME, wait, noWait, noStart, js, detect bool
 }
 
 func setupCommand(e *env) *cobra.Command {
@@ -53,6 +54,7 @@ and nothing is waited for. Steps that can be skipped:
 	f.StringVar(&s.passwordFile, "password-file", "", "`FILE` with its password on the first line, - for standard input (default: one is made)")
 	f.StringArrayVar(&s.ipv4, "ipv4", nil, "public IPv4 `ADDRESS` of the server, if this machine does not have it itself")
 	f.StringArrayVar(&s.ipv6, "ipv6", nil, "public IPv6 `ADDRESS`, likewise")
+	f.BoolVar(&s.detect, "detect", false, "behind a router: ask a server of OpenDNS for the public address, which it sees then")
 	f.BoolVar(&s.noACME, "no-acme", false, "get no certificates: you have your own, or try without")
 	f.StringVar(&s.acmeEmail, "acme-email", "", "mail `ADDRESS` that the CA may write to (default: the first account)")
 	f.StringVar(&s.acmeDirectory, "acme-directory", "", "`URL` of another CA than Let's Encrypt")
@@ -128,7 +130,11 @@ type setupRun struct {
 	cfg    *config.Config  // once there is one
 	isSet  map[string]bool // keys that the configuration which was there before sets
 	result setupResult
-	stop   func() error // ends the helper that has the data open; nil: there is none
+	// addresses are where the world reaches the server; tellAddresses says that the machine
+	// does not know them by itself, so that the configuration has to.
+	addresses     []netip.Addr
+	tellAddresses bool
+	stop          func() error // ends the helper that has the data open; nil: there is none
 }
 
 // setupResult is what setup prints for other programs.
@@ -192,8 +198,12 @@ func (r *setupRun) all(ctx context.Context) error {
 	if err := r.ask(ctx); err != nil {
 		return err
 	}
-	r.lookAtMachine(ctx)
-	r.lookAtNetwork(ctx)
+	cfg, err := r.planned()
+	if err != nil {
+		return err
+	}
+	r.lookAtMachine(ctx, cfg)
+	r.lookAtNetwork(ctx, cfg)
 	if err := r.make(ctx); err != nil {
 		return err
 	}

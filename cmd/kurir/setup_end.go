@@ -1,19 +1,255 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"kurir/dnsutil"
+	"kurir/internal/admin"
+	"kurir/internal/setup"
+	"kurir/internal/tlsconf"
 )
 
-// finish prints the records and what remains.
+// finish starts the server, prints what to publish, sees the world come to agree, and says
+// what remains.
 func (r *setupRun) finish(ctx context.Context) error {
-	t, err := r.dnsSite(ctx, r.result.Domain, &dnsFlags{ipv4: r.flags.ipv4, ipv6: r.flags.ipv6, dmarc: "quarantine"})
+	running, err := r.start(ctx)
 	if err != nil {
 		return err
+	}
+	if !running {
+		if err := r.openAsOwner(ctx); err != nil {
+			return err
+		}
+	}
+	t, err := r.printDNS(ctx)
+	if err != nil {
+		return err
+	}
+	right, err := r.checkDNSOf(ctx, t)
+	if err == nil && running {
+		err = r.tryServer(ctx, right)
+	}
+	r.printEnd(context.WithoutCancel(ctx), running)
+	return err
+}
+
+// printDNS prints what to publish.
+func (r *setupRun) printDNS(ctx context.Context) (dnsTarget, error) {
+	var v4, v6 []string
+	for _, a := range r.addresses {
+		if a.Is4() {
+			v4 = append(v4, a.String())
+		} else {
+			v6 = append(v6, a.String())
+		}
+	}
+	if len(r.addresses) == 0 {
+		v4, v6 = r.flags.ipv4, r.flags.ipv6
+	}
+	t, err := r.dnsSite(ctx, r.result.Domain, &dnsFlags{ipv4: v4, ipv6: v6, dmarc: "quarantine"})
+	if err != nil {
+		return t, err
 	}
 	records := newRecordsJSON(t)
 	r.result.Records = &records
 	r.heading("What the DNS has to say: publish this where " + showDomain(r.result.Domain) + " is registered")
 	r.printRecords(t)
 	r.printNotes(t, "")
-	return nil
+	r.prose("\n", "", "As a piece of a zone file, to be loaded at once: kurir dns records --zone "+r.result.Domain)
+	return t, nil
+}
+
+// published are the areas that are in the hands of who keeps the domain's zone. Others wait
+// for a provider (PTR), or for the certificate.
+var published = []string{"zone", "mx", "address", "spf", "dkim", "dmarc"}
+
+// checkDNSOf looks at the DNS, until it is right if somebody waits for that.
+func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err error) {
+	if r.skips("dns") {
+		return false, nil
+	}
+	check := func(ctx context.Context, areas []string) dnsutil.Report {
+		c := newChecker(t, r.cfg, r.flags.resolvers)
+		c.Areas = areas
+		return c.Check(ctx)
+	}
+	if r.waits() {
+		r.heading("The DNS, as the world sees it now. Ctrl-C leaves off; kurir setup " + r.result.Domain + " goes on later")
+		if _, err := r.watchDNS(ctx, t, func(ctx context.Context) dnsutil.Report { return check(ctx, published) }); err != nil {
+			return false, err
+		}
+	} else {
+		r.heading("The DNS, as the world sees it now")
+	}
+	report := check(ctx, nil)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	s := setup.Step{Name: "dns", Outcome: setup.OK, Text: "The DNS says all that it has to."}
+	if report.Errors+report.Warnings > 0 {
+		s = setup.Step{Name: "dns", Outcome: setup.Todo, Text: "The DNS does not say all of that yet: " + reportSummary(report) + ".",
+			Do: "Publish the records above. Each finding, and when all is right: kurir dns check " + r.result.Domain + " --watch"}
+	}
+	r.report(s)
+	// The name of the server has to lead here before it can have a certificate.
+	return !slices.ContainsFunc(report.Findings, func(f dnsutil.Finding) bool {
+		return f.Level == dnsutil.LevelError && (f.Area == "address" || f.Area == "zone")
+	}), nil
+}
+
+// waits tells whether somebody waits until the DNS is right.
+func (r *setupRun) waits() bool { return !r.flags.noWait && (r.typing != nil || r.flags.wait) }
+
+// tryServer looks at the running server from this machine, and sends the test message.
+func (r *setupRun) tryServer(ctx context.Context, named bool) error {
+	r.heading("The way of a message")
+	if at := localAddressOf(r.cfg.SMTP.Address); at != "" && !r.skips("port25-in") {
+		_, port, _ := net.SplitHostPort(at)
+		r.report(setup.Port25In(ctx, r.resolver(r.cfg), (&net.Dialer{}).DialContext, r.addresses, port))
+	}
+	if !r.skips("certificate") {
+		if err := r.tryCertificate(ctx, named); err != nil {
+			return err
+		}
+	}
+	if r.skips("test") {
+		return nil
+	}
+	r.testLocally(ctx)
+	return r.testElsewhere(ctx)
+}
+
+// Bounds of the wait for a certificate.
+const (
+	certificateTime = 2 * time.Minute
+	certificateLook = 2 * time.Second
+	tlsTime         = 10 * time.Second
+)
+
+// tryCertificate looks at the certificate that mail apps are shown, and waits for that of
+// the CA if it can come.
+func (r *setupRun) tryCertificate(ctx context.Context, named bool) error {
+	at := localAddressOf(slices.Concat(r.cfg.IMAPS.Address, r.cfg.Submissions.Address, r.cfg.Web.HTTPS))
+	if at == "" {
+		r.report(setup.Step{Name: "certificate", Outcome: setup.Skipped, Text: "No port has TLS from the start, so no certificate was looked at."})
+		return nil
+	}
+	wanted := r.cfg.ACME.Enabled && r.cfg.TLS.Cert == ""
+	deadline := time.Now()
+	if wanted && named {
+		deadline = deadline.Add(certificateTime)
+		r.prose("", "", "Waiting for the certificate …")
+	}
+	for {
+		s, ours, err := r.lookAtCertificate(ctx, at)
+		if err == nil && !ours || time.Now().After(deadline) {
+			switch {
+			case err != nil:
+				s = setup.Step{Name: "certificate", Outcome: setup.Problem, Text: fmt.Sprintf("The server does not speak TLS at %s: %v", at, err), Do: "See why: kurir health"}
+			case ours && wanted:
+				s = r.certificateMissing(ctx, named)
+			}
+			r.report(s)
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(certificateLook):
+		}
+	}
+}
+
+// lookAtCertificate connects as a mail app does; ours says that the certificate comes from
+// kurir's own CA.
+func (r *setupRun) lookAtCertificate(ctx context.Context, at string) (s setup.Step, ours bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, tlsTime)
+	defer cancel()
+	dialer := &tls.Dialer{Config: &tls.Config{ServerName: r.cfg.Hostname, InsecureSkipVerify: true}} // only looked at
+	conn, err := dialer.DialContext(ctx, "tcp", at)
+	if err != nil {
+		return s, false, err
+	}
+	defer conn.Close()
+	chain := conn.(*tls.Conn).ConnectionState().PeerCertificates
+	leaf := chain[0]
+	issuer := cmp.Or(strings.Join(leaf.Issuer.Organization, " "), leaf.Issuer.CommonName)
+	s = setup.Step{Name: "certificate", Outcome: setup.OK, Text: fmt.Sprintf("The certificate for %s is from %s and holds until %s.",
+		strings.Join(leaf.DNSNames, ", "), plain(issuer), leaf.NotAfter.Format(time.DateOnly))}
+	if problems := tlsconf.Problems(leaf, r.cfg.Hostname, time.Now()); len(problems) > 0 {
+		s.Outcome, s.Why = setup.Todo, fmt.Sprint(problems[0])
+	}
+	if tlsconf.IsLocal(leaf) {
+		s.Outcome, s.Text = setup.Todo, "The certificate is from kurir's own CA, which no device trusts unless told to."
+		s.Do = "Have one fetched ([acme] in " + r.result.Config + "), or name your own (tls.cert): docs/certificates.md"
+		return s, true, nil
+	}
+	return s, false, nil
+}
+
+// certificateMissing says why there is no certificate of the CA yet.
+func (r *setupRun) certificateMissing(ctx context.Context, named bool) setup.Step {
+	s := setup.Step{Name: "certificate", Outcome: setup.Todo, Text: "There is no certificate of the CA yet."}
+	if !named {
+		s.Why = r.cfg.Hostname + " has to lead to this server in the DNS first."
+		s.Do = "The server fetches it by itself then."
+		return s
+	}
+	_ = r.with(ctx, func(ctx context.Context, o admin.Operations) error { // without its reason the step is still true
+		h, err := o.Health(ctx)
+		for _, check := range sortedKeys(h.Problems) {
+			if strings.HasPrefix(check, "certificate") || strings.HasPrefix(check, "acme") {
+				s.Why = plain(h.Problems[check])
+			}
+		}
+		return err
+	})
+	s.Do = "The port 80 of this server has to be reached from outside: look at firewalls and the router. It is tried again by itself; see the log, and docs/certificates.md."
+	return s
+}
+
+// printEnd says how to go on.
+func (r *setupRun) printEnd(ctx context.Context, running bool) {
+	p := &r.result
+	r.heading("Mail apps")
+	r.printf("User name     %s\n", p.Account)
+	r.printf("Password      %s\n", cmp.Or(p.Password, "the one that you have chosen"))
+	for _, row := range []struct {
+		name, security string
+		addresses      []string
+	}{
+		{"Incoming", "IMAP, SSL/TLS", r.cfg.IMAPS.Address},
+		{"Outgoing", "SMTP, SSL/TLS", r.cfg.Submissions.Address},
+	} {
+		if len(row.addresses) > 0 {
+			_, port, _ := net.SplitHostPort(row.addresses[0])
+			r.printf("%-13s %s, port %s (%s)\n", row.name, r.cfg.Hostname, port, row.security)
+		}
+	}
+	if len(r.cfg.Web.HTTPS) > 0 {
+		r.printf("By a phone    https://%s/setup\n", r.cfg.Hostname)
+	}
+	var left []string
+	for _, s := range p.Steps {
+		if s.Outcome == setup.Todo || s.Outcome == setup.Problem {
+			left = append(left, fmt.Sprintf("%-8s %s", s.Outcome, s.Text))
+		}
+	}
+	r.heading("What remains")
+	if len(left) == 0 {
+		r.printf("Nothing: mail works. What comes up later: kurir check, kurir health.\n")
+		return
+	}
+	for _, line := range left {
+		r.prose("", "         ", line)
+	}
+	r.prose("\n", "", "Run kurir setup "+p.Domain+" again at any time: it goes on from here. Of this server: kurir check -c "+quote(filepath.Clean(p.Config)))
 }

@@ -77,12 +77,15 @@ func (r *setupRun) chosen() ([]config.Setting, error) {
 	p := &r.result
 	all := []config.Setting{{Key: "hostname", Value: p.Hostname}, {Key: "admin", Value: p.Account}}
 	add := func(key, value string) {
-		if value != "" && config.Known(key) {
+		if value != "" {
 			all = append(all, config.Setting{Key: key, Value: value})
 		}
 	}
 	if p.Data != config.Default().Data {
 		add("data", p.Data)
+	}
+	if r.tellAddresses {
+		add("dns.addresses", strings.Join(addressTexts(r.addresses), ","))
 	}
 	add("web.http", ":80")
 	add("web.https", ":443")
@@ -97,6 +100,8 @@ func (r *setupRun) chosen() ([]config.Setting, error) {
 			}
 			add("acme.ca_file", ca)
 		}
+	} else {
+		add("acme.enabled", "false")
 	}
 	for _, text := range r.flags.set {
 		key, value, ok := strings.Cut(text, "=")
@@ -178,14 +183,18 @@ func (r *setupRun) makeConfig(chosen []config.Setting) (err error) {
 // compareConfig says what of the answers the configuration that is there does not say.
 func (r *setupRun) compareConfig(chosen []config.Setting) {
 	p := &r.result
-	wanted := chosen[:0:0]
+	given := map[string]bool{
+		"hostname": r.flags.hostname != "", "acme.email": r.flags.acmeEmail != "", "acme.directory": r.flags.acmeDirectory != "",
+		"acme.ca_file": r.flags.acmeCA != "", "acme.enabled": r.flags.noACME,
+	}
+	for _, text := range r.flags.set {
+		key, _, _ := strings.Cut(text, "=")
+		given[key] = true
+	}
+	var wanted []config.Setting
 	for _, s := range chosen {
-		given := map[string]bool{
-			"hostname": r.flags.hostname != "", "acme.email": r.flags.acmeEmail != "", "acme.directory": r.flags.acmeDirectory != "",
-			"acme.ca_file": r.flags.acmeCA != "", "admin": r.flags.account != "" && !r.isSet["admin"],
-		}
-		explicit := !strings.HasPrefix(s.Key, "acme.") && s.Key != "hostname" && s.Key != "admin" || given[s.Key]
-		if explicit || !r.isSet[s.Key] {
+		own := r.cfg.TLS.Cert != "" && strings.HasPrefix(s.Key, "acme.")
+		if given[s.Key] || !r.isSet[s.Key] && !own && s.Key != "data" {
 			wanted = append(wanted, s)
 		}
 	}

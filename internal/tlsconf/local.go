@@ -174,7 +174,7 @@ func (l *localCA) split() (names []string, ips []net.IP) {
 func (l *localCA) caTemplate(now time.Time) *x509.Certificate {
 	names, ips := l.split()
 	t := &x509.Certificate{
-		Subject:   commonName("kurir local CA " + now.UTC().Format("2006-01-02") + " for " + l.hosts[0]),
+		Subject:   commonName(localName + now.UTC().Format("2006-01-02") + " for " + l.hosts[0]),
 		NotBefore: now.Add(-clockSkew), NotAfter: now.Add(caLife),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		IsCA:     true, BasicConstraintsValid: true, MaxPathLenZero: true,

@@ -37,6 +37,9 @@ func TestLocalCA(t *testing.T) {
 		if conf.MinVersion != tls.VersionTLS12 || ca != filepath.Join(dir, "ca.pem") {
 			t.Errorf("%s: %#x, %s", name, conf.MinVersion, ca)
 		}
+		if c, err := conf.GetCertificate(&tls.ClientHelloInfo{}); err != nil || !IsLocal(c.Leaf) || IsLocal(&x509.Certificate{}) {
+			t.Errorf("%s: IsLocal, %v", name, err)
+		}
 		for _, h := range hosts {
 			if err := handshake(t, conf, ca, h); err != nil {
 				t.Errorf("%s: %v", h, err)
