@@ -193,7 +193,7 @@ func (r *setupRun) compareConfig(chosen []config.Setting) {
 	}
 	var wanted []config.Setting
 	for _, s := range chosen {
-		own := r.cfg.TLS.Cert != "" && strings.HasPrefix(s.Key, "acme.")
+		own := (r.cfg.TLS.Cert != "" || r.isSet["acme.enabled"] && !r.cfg.ACME.Enabled) && strings.HasPrefix(s.Key, "acme.")
 		if given[s.Key] || !r.isSet[s.Key] && !own && s.Key != "data" {
 			wanted = append(wanted, s)
 		}

@@ -78,9 +78,9 @@ func (e *Entry) Refused() bool { return e.Days >= enough }
 // List is the list. Its methods may be called from any goroutine.
 type List struct {
 	o       Options
-	writing sync.Mutex // held over a change of both; taken before mu
+	writing sync.Mutex    // held over a change of both; taken before mu
 	keep    time.Duration // Options.Keep as it is now; changed with writing held
-	mu      sync.Mutex // guards all
+	mu      sync.Mutex    // guards all
 	all     map[string]Entry
 }
 
