@@ -151,7 +151,8 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		Logins: d.logins, LoginSecret: d.loginSecret,
 	}
 	d.submitter.Store(newSubmitter(d, o))
-	d.service.Invites, d.service.PagesURL = d.invites, pagesURL(o.cfg, d.isLocal(o))
+	d.service.Invites = d.invites
+	d.service.PagesURL = func() string { return pagesURL(d.config.Load(), d.isLocal(o)) }
 	if !d.isLocal(o) {
 		d.service.Signing = d.signing
 	}

@@ -127,6 +127,10 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 	if err := next.bind(ctx); err != nil {
 		return admin.Reloaded{}, err
 	}
+	s.logs.set(cfg.Log)
+	if touches(done.Changed, "device") {
+		next.checkDevices(ctx)
+	}
 	next.data.use(next.dataOptions(), done.Changed, roots)
 	next.takeOver()
 	if err := s.fronts.start(&next); err != nil {

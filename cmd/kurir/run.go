@@ -37,6 +37,7 @@ type site struct {
 	again   func() (*config.Config, error)     // reads the configuration again; nil: there is none
 
 	log     *slog.Logger
+	logs    *logSwitch
 	metrics *telemetry.Metrics
 	data    *data
 	tls     *tls.Config    // of port 25
@@ -59,7 +60,7 @@ type site struct {
 // run serves until ctx is done, stops in order and returns nil; or it fails to begin
 // with all that is wrong.
 func (s *site) run(ctx context.Context) (err error) {
-	s.log = newLogger(s.env.stderr, s.cfg)
+	s.log, s.logs = newLogger(s.env.stderr, s.cfg)
 	s.metrics = telemetry.New()
 	s.metrics.Health.Log = s.log
 	s.limitMemory()
@@ -285,16 +286,3 @@ func (s *site) probeOthers(ctx context.Context) {
 
 // expungedKeep is the configured time in the store's terms, where 0 is the default.
 func expungedKeep(c *config.Config) time.Duration { return max(c.Store.ExpungedKeep, 1) }
-
-// newLogger returns the log that the configuration asks for, on w.
-func newLogger(w interface{ Write([]byte) (int, error) }, c *config.Config) *slog.Logger {
-	var level slog.Level
-	if level.UnmarshalText([]byte(c.Log.Level)) != nil {
-		level = slog.LevelInfo // the configuration has been checked: there is no other level
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Log.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	return slog.New(slog.NewTextHandler(w, o))
-}

@@ -81,14 +81,15 @@ func TestSupervisor(t *testing.T) {
 func TestNoSupervisor(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "nobody"))
 	con := newConsole(t) // whose environment is its own
-	v := con.newSupervisor(newLogger(&con.err, config.Default()))
+	log, _ := newLogger(&con.err, config.Default())
+	v := con.newSupervisor(log)
 	v.ready(config.Default())
 	v.alive()
 	if v.pace(time.Minute) != time.Minute || con.err.String() != "" {
 		t.Errorf("pace %v, log %s", v.pace(time.Minute), con.err.String())
 	}
 	con.environ = append(con.environ, "NOTIFY_SOCKET=x") // nobody is there: that stops nothing
-	v = con.newSupervisor(newLogger(&con.err, config.Default()))
+	v = con.newSupervisor(log)
 	v.stopping()
 	contains(t, con.err.String(), "systemd could not be told")
 }

@@ -76,7 +76,8 @@ func (e *env) proberFor(domain string) (*relay.Relay, error) {
 	if err := cfg.ReadPasswords(); err != nil {
 		return nil, err
 	}
-	o := dataOptions{cfg: cfg, log: newLogger(e.stderr, cfg)}
+	log, _ := newLogger(e.stderr, cfg)
+	o := dataOptions{cfg: cfg, log: log}
 	resolver := o.resolver()
 	r := o.relay(resolver)
 	roots, err := authorities(cfg.Relay.CAFile)

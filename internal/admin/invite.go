@@ -29,7 +29,7 @@ func (s *Service) InviteAccount(ctx context.Context, address string) (Invited, e
 		return Invited{}, &invalid{"there are no invitations on this server"}
 	}
 	token, expires, err := s.Invites.Make(ctx, acc.Address)
-	return Invited{Address: acc.Address, URL: s.PagesURL + "/setup/i/" + token, Expires: expires}, err
+	return Invited{Address: acc.Address, URL: s.PagesURL() + "/setup/i/" + token, Expires: expires}, err
 }
 
 // RevokeInvites implements Operations. Errors: those of directory.GetAccount.

@@ -49,8 +49,8 @@ type Service struct {
 	Submit func(context.Context, Outgoing, io.Reader) (Sent, error)
 	// Invites are the links to the setup pages; nil: there are none.
 	Invites  *invite.Invites
-	PagesURL string // where those pages are, without a path
-	Hostname string // of the server
+	PagesURL func() string // where those pages are, without a path
+	Hostname string        // of the server
 	// Admin is who gets mail for the machine's own users; nil or empty: postmaster.
 	Admin func() string
 
