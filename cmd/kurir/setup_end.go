@@ -37,7 +37,7 @@ func (r *setupRun) finish(ctx context.Context) error {
 	if err == nil && running {
 		err = r.tryServer(ctx, right)
 	}
-	r.printEnd(context.WithoutCancel(ctx), running)
+	r.printEnd(context.WithoutCancel(ctx))
 	return err
 }
 
@@ -216,8 +216,31 @@ func (r *setupRun) certificateMissing(ctx context.Context, named bool) setup.Ste
 	return s
 }
 
+// printInvite prints where a phone finds all that, if the pages are served.
+func (r *setupRun) printInvite(ctx context.Context) {
+	if len(r.cfg.Web.HTTPS) == 0 {
+		return
+	}
+	r.printf("All apps      %s/setup\n", pagesURL(r.cfg, false))
+	err := r.with(ctx, func(ctx context.Context, o admin.Operations) error {
+		i, err := o.InviteAccount(ctx, r.result.Account)
+		r.result.Invite = i.URL
+		if err == nil && !r.flags.js {
+			r.prose("\n", "", fmt.Sprintf("On the phone, open this link. It signs you in once, until %s, and shows step by step what to type:", i.Expires.Local().Format("2 January 15:04")))
+			r.printf("%s\n", i.URL)
+			if r.width() > 0 {
+				r.printf("\n%s", blocks(i.URL))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		r.prose("", "", "A link that signs in: kurir account invite "+r.result.Account)
+	}
+}
+
 // printEnd says how to go on.
-func (r *setupRun) printEnd(ctx context.Context, running bool) {
+func (r *setupRun) printEnd(ctx context.Context) {
 	p := &r.result
 	r.heading("Mail apps")
 	r.printf("User name     %s\n", p.Account)
@@ -234,9 +257,7 @@ func (r *setupRun) printEnd(ctx context.Context, running bool) {
 			r.printf("%-13s %s, port %s (%s)\n", row.name, r.cfg.Hostname, port, row.security)
 		}
 	}
-	if len(r.cfg.Web.HTTPS) > 0 {
-		r.printf("By a phone    https://%s/setup\n", r.cfg.Hostname)
-	}
+	r.printInvite(ctx)
 	var left []string
 	for _, s := range p.Steps {
 		if s.Outcome == setup.Todo || s.Outcome == setup.Problem {

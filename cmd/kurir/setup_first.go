@@ -85,9 +85,24 @@ func (f *firstStart) begin(ctx context.Context, s *site, d *data) error {
 		return fmt.Errorf("KURIR_SETUP_ACCOUNT: %w", err)
 	}
 	s.log.Info("set up: first account added", "account", f.account)
-	if f.passwordFile == "" {
-		s.log.Info("set up: the account has no password that anybody knows; set one: kurir account passwd "+f.account, "account", f.account)
+	if f.passwordFile != "" {
+		return nil
 	}
+	s.log.Info("set up: nobody knows the account's password; set one: kurir account passwd "+f.account, "account", f.account)
+	return f.invite(ctx, s, d)
+}
+
+// invite logs a link by which the account's owner signs in. It works once, so that whoever
+// reads the log later has nothing of it.
+func (f *firstStart) invite(ctx context.Context, s *site, d *data) error {
+	if len(s.cfg.Web.HTTPS) == 0 {
+		return nil
+	}
+	i, err := d.service.InviteAccount(ctx, f.account)
+	if err != nil {
+		return fmt.Errorf("the invitation of %s: %w", f.account, err)
+	}
+	s.log.Info("set up: a link to set up phone and mail apps, which works once", "account", f.account, "link", i.URL, "until", i.Expires)
 	return nil
 }
 

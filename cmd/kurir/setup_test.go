@@ -236,6 +236,24 @@ func TestFirstStart(t *testing.T) {
 	}
 }
 
+// Without a password file the owner comes in by a link, which the log tells once.
+func TestFirstStartInvites(t *testing.T) {
+	dir := t.TempDir()
+	environ := []string{
+		"HOME=" + dir, "KURIR_DATA=" + filepath.Join(dir, "data"), "KURIR_SETUP_DOMAIN=example.test", "KURIR_HOSTNAME=mx.example.test",
+		"KURIR_WEB_HTTPS=127.0.0.1:0",
+	}
+	for n := range 2 {
+		c := newConsole(t)
+		c.environ = environ
+		s := start(t, c, "serve")
+		if got := strings.Contains(s.err.String(), "link=https://mx.example.test"); got != (n == 0) {
+			t.Errorf("start %d: %s", n, s.err.String())
+		}
+		s.stop()
+	}
+}
+
 func TestFirstStartMistakes(t *testing.T) {
 	for env, want := range map[string]string{
 		"KURIR_SETUP_DOMAIN=example":                                           "KURIR_SETUP_DOMAIN: ",
