@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"kurir/dnsutil"
+	"kurir/internal/admin"
 	"kurir/internal/certs"
 	"kurir/internal/config"
+	"kurir/internal/tlsconf"
 )
 
 // openCerts makes what the ports serve with TLS.
@@ -66,6 +68,34 @@ func (s *site) authority() (*certs.CA, error) {
 		}
 	}
 	return ca, nil
+}
+
+// askCertificates asks the running server for its certificates.
+func (e *env) askCertificates(ctx context.Context, cfg *config.Config) ([]admin.Certificate, error) {
+	client := admin.NewClient(cfg.Control)
+	defer client.Close()
+	return client.ListCertificates(ctx)
+}
+
+// certificateChain is what clients of the host are shown: what the running server says or,
+// if there is none, what it would begin with. Nil without an error: nothing that clients trust.
+func (e *env) certificateChain(ctx context.Context, cfg *config.Config) ([]*x509.Certificate, error) {
+	switch {
+	case cfg.TLS.Cert != "":
+		return tlsconf.Chain(cfg.TLS.Cert)
+	case !cfg.ACME.Enabled:
+		return nil, nil
+	}
+	all, err := e.askCertificates(ctx, cfg)
+	if err != nil {
+		return certs.Stored(e.files, acmeDir(cfg), cfg.ACME.Directory, cfg.Hostname)
+	}
+	for _, c := range all {
+		if c.Host && c.Chain != "" {
+			return tlsconf.ParseChain([]byte(c.Chain))
+		}
+	}
+	return nil, nil
 }
 
 // domains are all that this server takes mail for.

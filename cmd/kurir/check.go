@@ -124,6 +124,7 @@ func (e *env) check(ctx context.Context) *report {
 	checkDataDir(r, e.files, dir)
 	checkClock(r, dir, time.Now())
 	checkCertificate(r, cfg, time.Now())
+	e.checkACME(ctx, r, cfg, time.Now())
 	checkControl(r, cfg)
 	e.checkShared(r, cfg, time.Now())
 	checkLists(ctx, r, dataOptions{cfg: cfg})

@@ -124,7 +124,7 @@ func (e *env) dnsSite(ctx context.Context, domain string, flags *dnsFlags) (dnsT
 	}
 	t.findAddresses(cfg, given)
 	t.findServices(cfg)
-	t.findCertificate(cfg)
+	e.findCertificate(ctx, cfg, &t)
 	t.findSmarthosts(cfg)
 	e.findDomain(ctx, cfg, &t)
 	return t, nil

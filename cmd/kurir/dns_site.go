@@ -15,7 +15,6 @@ import (
 	"kurir/internal/config"
 	"kurir/internal/directory"
 	"kurir/internal/signing"
-	"kurir/internal/tlsconf"
 )
 
 // note keeps something that a person should know.
@@ -147,18 +146,19 @@ func offeredPort(listen []string, proxied bool) uint16 {
 
 // findCertificate reads the certificate in service, of which no record is made if it
 // comes from our own CA.
-func (t *dnsTarget) findCertificate(cfg *config.Config) {
-	if cfg.TLS.Cert == "" {
-		t.PolicyHost = ""
-		t.note("The certificate is of kurir's own CA: there are no records about it, and MTA-STS cannot be used. docs/admin.md says how to get another.")
-		return
-	}
-	chain, err := tlsconf.Chain(cfg.TLS.Cert)
-	if err != nil {
+func (e *env) findCertificate(ctx context.Context, cfg *config.Config, t *dnsTarget) {
+	chain, err := e.certificateChain(ctx, cfg)
+	switch {
+	case err != nil:
 		t.note("The certificate could not be read, so there are no records about it: %v.", err)
-		return
+	case len(chain) > 0:
+		t.Chain = chain
+	case cfg.ACME.Enabled:
+		t.note("The certificate was not fetched yet, so there are no records about it: ask again when the server runs and has it (kurir certificate list).")
+	default:
+		t.PolicyHost = ""
+		t.note("The certificate is of kurir's own CA: there are no records about it, and MTA-STS cannot be used. docs/certificates.md says how to get another.")
 	}
-	t.Chain = chain
 }
 
 // findSmarthosts says whose mail servers all mail leaves through.

@@ -51,6 +51,7 @@ type site struct {
 	super   *supervisor
 	keeps   *keeps
 	fronts  *fronts
+	certSteps *certSteps // what the admin was told of their ends
 	// runCerts keeps certificates fresh until stop is called; stopCerts is the stop of s.certs.
 	runCerts  func(*certs.Manager) (stop func())
 	stopCerts func()
@@ -65,7 +66,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.metrics.Health.Log = s.log
 	s.limitMemory()
 	s.super = s.env.newSupervisor(s.log)
-	s.keeps, s.oldTLS = newKeeps(), new(atomic.Bool)
+	s.keeps, s.oldTLS, s.certSteps = newKeeps(), new(atomic.Bool), &certSteps{}
 	if s.data, err = s.open(ctx); err != nil {
 		return err
 	}
@@ -79,6 +80,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.auth = s.newAuth()
 	s.data.service.Forget, s.data.service.EndCredential = s.forget, s.endCredential
 	s.data.service.Problems = s.metrics.Health.Red
+	s.data.service.Certificates = func() *certs.Manager { return s.fronts.site().certs }
 	s.countWaiting()
 	s.checkDevices(ctx)
 	if s.prepare != nil {
@@ -248,6 +250,7 @@ func (s *site) watch(ctx context.Context) {
 func (s *site) look(ctx context.Context) {
 	s.probe()
 	s.probeOthers(ctx)
+	s.probeCertificates(ctx)
 }
 
 // probe writes and syncs a file, as a message would be, and looks at the free space.

@@ -82,6 +82,11 @@ type Operations interface {
 	// RotateDKIM makes new keys for a domain, which sign when the DNS shows their records.
 	RotateDKIM(ctx context.Context, r RotateDKIM) (RotatedDKIM, error)
 
+	// ListCertificates lists what the running server shows with TLS, or wants to.
+	ListCertificates(ctx context.Context) ([]Certificate, error)
+	// RenewCertificates fetches new ones from the CA now, and waits for them.
+	RenewCertificates(ctx context.Context, r RenewCertificates) ([]Certificate, error)
+
 	// ListQueue lists the recipients that wait, one entry each.
 	ListQueue(ctx context.Context, f QueueFilter) ([]QueueEntry, error)
 	// ShowQueue tells all about one message, for as long as its history is kept.

@@ -63,6 +63,8 @@ func operations() map[string]handler {
 		"queue.list":         call(Operations.ListQueue),
 		"queue.show":         call(Operations.ShowQueue),
 		"queue.change":       call(Operations.ChangeQueue),
+		"certificate.list":   ask(Operations.ListCertificates),
+		"certificate.renew":  call(Operations.RenewCertificates),
 		"suppression.list":   ask(Operations.ListSuppressed),
 		"suppression.remove": call(Operations.Unsuppress),
 		"reload":             ask(Operations.Reload),
@@ -134,6 +136,8 @@ func subjectOf(q any) string {
 	case RotateDKIM:
 		return q.String()
 	case QueueChange:
+		return q.String()
+	case RenewCertificates:
 		return q.String()
 	}
 	return ""

@@ -110,6 +110,13 @@ func (r *recorder) DKIMRecords(_ context.Context, q string) ([]DKIMKey, error) {
 func (r *recorder) RotateDKIM(_ context.Context, q RotateDKIM) (RotatedDKIM, error) {
 	return RotatedDKIM{Keys: []DKIMKey{{Value: "v=DKIM1; p=<x>"}}, Made: true}, r.note("RotateDKIM", q)
 }
+func (r *recorder) ListCertificates(context.Context) ([]Certificate, error) {
+	at := time.Unix(1e9, 0).UTC()
+	return []Certificate{{Names: []string{"mail.a.test"}, Host: true, Source: SourceCA, State: StateLate, NotAfter: at, Problem: "two\nlines"}}, r.note("ListCertificates", nil)
+}
+func (r *recorder) RenewCertificates(_ context.Context, q RenewCertificates) ([]Certificate, error) {
+	return []Certificate{{Names: q.Names, State: StateValid}}, r.note("RenewCertificates", q)
+}
 func (r *recorder) ListQueue(_ context.Context, q QueueFilter) ([]QueueEntry, error) {
 	return []QueueEntry{{ID: "a1", Sender: "x@a.test", Recipient: "é@b.test", State: "waiting", Due: time.Unix(1e9, 0).UTC()}}, r.note("ListQueue", q)
 }
@@ -229,6 +236,10 @@ func TestOperationsThroughSocket(t *testing.T) {
 		func(o Operations) (any, error) { return o.ShowQueue(ctx, "a1") },
 		func(o Operations) (any, error) {
 			return o.ChangeQueue(ctx, QueueChange{Action: QueueDrop, Filter: QueueFilter{Error: "5.1.1 <\">"}})
+		},
+		func(o Operations) (any, error) { return o.ListCertificates(ctx) },
+		func(o Operations) (any, error) {
+			return o.RenewCertificates(ctx, RenewCertificates{Names: []string{"mail.a.test"}, NewKey: true})
 		},
 		func(o Operations) (any, error) { return o.ListSuppressed(ctx) },
 		func(o Operations) (any, error) { return o.Trace(ctx, TraceQuery{What: "m1", Limit: 3}) },

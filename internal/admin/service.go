@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"kurir/internal/certs"
 	"kurir/internal/directory"
 	"kurir/internal/invite"
 	"kurir/internal/logins"
@@ -43,6 +44,8 @@ type Service struct {
 	Suppression *suppression.List
 
 	Tracer *trace.Trace // the way of messages; nil: none is known
+	// Certificates are those of the server; nil: it does not run.
+	Certificates func() *certs.Manager
 
 	Queue Queue // what waits to be delivered; nil: it is not open
 	// Submit hands a message in by SMTP as a program of this machine; needed by Send.

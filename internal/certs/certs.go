@@ -83,6 +83,8 @@ type Status struct {
 	Names     []string
 	Host      bool      // that of the mail host, which all clients need
 	Local     bool      // of a CA of our own
+	Managed   bool      // fetched and renewed by this server
+	Ordering  bool      // there is none, and nothing has failed yet
 	Waiting   bool      // there is none, since the DNS does not lead the name here
 	NotBefore time.Time // zero: there is none yet
 	NotAfter  time.Time // zero: there is none yet

@@ -7,11 +7,16 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
+
+	"kurir/internal/fsx"
+	"kurir/internal/tlsconf"
 )
 
 // Certificates are all that are served or wanted, that of the host first. With the admin's
@@ -25,13 +30,12 @@ func (m *Manager) Certificates() []Status {
 	var all []Status
 	for _, n := range m.sorted() {
 		w := m.wanted[n]
-		s := Status{Names: []string{n}, Waiting: w.waiting, Problem: w.problem}
+		s := Status{Names: []string{n}, Waiting: w.waiting, Ordering: !w.waiting && w.problem == ""}
 		if w.cert != nil {
 			s = of(w.cert.Leaf)
-			s.Problem = w.problem
 		}
-		s.Host = n == m.o.Host
-		if s.Problem == "" && w.cert == nil {
+		s.Host, s.Managed, s.Problem = n == m.o.Host, true, w.problem
+		if s.Ordering {
 			s.Problem = "it is being ordered"
 		}
 		all = append(all, s)
@@ -76,6 +80,23 @@ func (m *Manager) Chain() ([]*x509.Certificate, error) {
 		chain = append(chain, one)
 	}
 	return chain, nil
+}
+
+// AsksCA tells whether certificates are fetched from a CA.
+func (m *Manager) AsksCA() bool { return m.o.CA != nil }
+
+// Stored is the certificate of a name with its chain that a Manager has kept in dir, from
+// the CA with that directory; nil if there is none.
+func Stored(files fsx.FS, dir, directory, name string) ([]*x509.Certificate, error) {
+	issuer := (&certmagic.ACMEIssuer{CA: directory}).IssuerKey()
+	text, err := fsx.ReadFile(files, filepath.Join(dir, filepath.FromSlash(certmagic.StorageKeys.SiteCert(issuer, name))), maxValue)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return tlsconf.ParseChain(text)
 }
 
 // Errors of Renew.
@@ -148,6 +169,18 @@ const (
 	redShare  = 12 // a twelfth: a week of 90 days
 )
 
+// steps are the days before the end, of a life of 90 days or more, at which somebody should
+// be told; for shorter ones they shrink with it.
+var steps = []time.Duration{14 * day, 7 * day, 3 * day, day}
+
+const (
+	day      = 24 * time.Hour
+	fullLife = 90 * day
+)
+
+// life is how long the certificate is valid in all, at most a usual life.
+func (s Status) life() time.Duration { return min(s.NotAfter.Sub(s.NotBefore), fullLife) }
+
 // Late tells whether a certificate should have been renewed for a while.
 func (s Status) Late(now time.Time) bool { return s.left(now, lateShare) }
 
@@ -155,5 +188,20 @@ func (s Status) Late(now time.Time) bool { return s.left(now, lateShare) }
 func (s Status) Ending(now time.Time) bool { return s.left(now, redShare) }
 
 func (s Status) left(now time.Time, share int) bool {
-	return !s.NotAfter.IsZero() && s.NotAfter.Sub(now) < s.NotAfter.Sub(s.NotBefore)/time.Duration(share)
+	return !s.NotAfter.IsZero() && s.NotAfter.Sub(now) < s.life()/time.Duration(share)
+}
+
+// Step is how often somebody should have been told by now that the certificate ends: 14, 7,
+// 3 and 1 days before, or as much sooner as its life is shorter than 90 days. 0: not at all.
+func (s Status) Step(now time.Time) int {
+	if s.NotAfter.IsZero() {
+		return 0
+	}
+	n := 0
+	for _, d := range steps {
+		if s.NotAfter.Sub(now) <= time.Duration(float64(d)*float64(s.life())/float64(fullLife)) {
+			n++
+		}
+	}
+	return n
 }

@@ -59,25 +59,33 @@ func Chain(cert string) ([]*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
+	chain, err := ParseChain(text)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %s: %w", cert, err)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("certificate: %s holds none", cert)
+	}
+	return chain, nil
+}
+
+// ParseChain reads the certificates in PEM text; other blocks, such as keys, are left aside.
+func ParseChain(text []byte) ([]*x509.Certificate, error) {
 	var chain []*x509.Certificate
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
-			break
+			return chain, nil
 		}
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("certificate: %s: %w", cert, err)
+			return nil, err
 		}
 		chain = append(chain, c)
 	}
-	if len(chain) == 0 {
-		return nil, fmt.Errorf("certificate: %s holds none", cert)
-	}
-	return chain, nil
 }
 
 // holds returns nil if a PEM block in text is what is wanted; its type may have a word
