@@ -7,12 +7,14 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"kurir/dnsutil"
 	"kurir/internal/admin"
 	"kurir/internal/auth"
 	"kurir/internal/config"
 	"kurir/internal/directory"
+	"kurir/internal/logins"
 	"kurir/internal/web"
 )
 
@@ -32,6 +34,7 @@ func (s *site) pages() web.Pages {
 		SignIn:      s.signIn,
 		Invites:     s.data.invites,
 		Devices:     webDevices{s.data.service},
+		Recent:      s.recentLogins,
 	}
 }
 
@@ -121,4 +124,23 @@ func (t *dnsTarget) findPages(cfg *config.Config) {
 	if len(cfg.Web.HTTPS) > 0 {
 		t.PolicyHost, t.AutoconfigHost = t.Host, t.Host
 	}
+}
+
+// recentLogins are the last attempts of mail apps to log in to an account.
+func (s *site) recentLogins(ctx context.Context, address string, most int) ([]web.Attempt, error) {
+	words := map[string]string{"imap": "IMAP (reading mail)", "pop3": "POP3 (reading mail)", "submission": "SMTP (sending mail)"}
+	rows, err := s.data.logins.List(ctx, logins.Query{Account: address, Since: time.Now().Add(-time.Hour)})
+	var all []web.Attempt
+	for _, r := range rows {
+		protocol, ok := words[r.Protocol]
+		if !ok || len(all) == most {
+			continue
+		}
+		a := web.Attempt{Time: r.Last, Count: r.Count, Remote: r.Remote, Protocol: protocol, TLS: r.TLS, Device: r.Credential}
+		if r.Result != auth.ResultOK {
+			a.Problem = r.Reason
+		}
+		all = append(all, a)
+	}
+	return all, err
 }

@@ -51,11 +51,13 @@ type SignIn struct {
 
 // Attempt is one login, or one that failed, as the live line shows it.
 type Attempt struct {
-	Time     time.Time
-	Protocol string // "IMAP", "POP3" or "SMTP"
-	TLS      string // version, such as "TLS 1.3"; "": none
-	Device   string // name of the app password; "": the account's own, or not known
-	Problem  string // why it failed, in words that go behind a colon; "": it went well
+	Time     time.Time // of the last, if there were several alike
+	Count    int64     // how many
+	Remote   string    // address of the device
+	Protocol string    // "IMAP", "POP3" or "SMTP"
+	TLS      string    // version, such as "TLS 1.3"; "": none
+	Device   string    // name of the app password; "": the account's own, or not known
+	Problem  string    // why it failed, in words that go behind a colon; "": it went well
 }
 
 // accountRoutes are the pages of who is signed in, and the way there.

@@ -75,6 +75,7 @@ func (p *setup) show(w http.ResponseWriter, status int, name string, data any) {
 		frames = within
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy+frames)
+	w.Header().Set("Referrer-Policy", "same-origin") // with none at all, browsers send Origin: null
 	w.WriteHeader(status)
 	if err := p.pages.ExecuteTemplate(w, name+".html", data); err != nil {
 		p.log().Debug("a page was not sent whole", "page", name, "error", err)
