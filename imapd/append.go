@@ -96,6 +96,9 @@ func (s *session) appendFits(lit *literal) error {
 	if lit.size == 0 {
 		return no("", "A message may not be empty") // RFC 3502 section 3 has it as a cancellation
 	}
+	if err := s.srv.Store.CheckRoom(lit.size); err != nil {
+		return err
+	}
 	return s.srv.Store.CheckQuota(s.ctx, s.account.Address(), lit.size)
 }
 

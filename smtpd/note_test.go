@@ -2,8 +2,10 @@ package smtpd
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
+	"net/textproto"
 	"regexp"
 	"strings"
 	"sync"
@@ -107,4 +109,47 @@ func TestNoted(t *testing.T) {
 			t.Errorf("no\n%s\nin\n%s", want, got)
 		}
 	}
+}
+
+// TestRoom: without room for it a message is put off at MAIL, by its SIZE, or at its end.
+func TestRoom(t *testing.T) {
+	short := false
+	w := newWholeWith(t, func(s *Server) {
+		s.Room = func(size int64) error {
+			if short || size > 100 {
+				return errors.New("little is left")
+			}
+			return nil
+		}
+	}, Inbound)
+	c, err := textproto.Dial("tcp", w.addr[Inbound])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	say := func(line string, want int) {
+		t.Helper()
+		if line != "" {
+			if err := c.PrintfLine("%s", line); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, text, _ := c.ReadResponse(0); code != want {
+			t.Errorf("%s: %d %s", line, code, text)
+		}
+	}
+	say("", 220)
+	say("EHLO mx.example.net", 250)
+	say("MAIL FROM:<bob@example.net> SIZE=101", 452)
+	say("MAIL FROM:<bob@example.net> SIZE=100", 250)
+	say("RCPT TO:<alice@local.test>", 250)
+	say("DATA", 354)
+	short = true
+	say("Subject: x\r\n\r\nHello\r\n.", 452)
+	say("MAIL FROM:<bob@example.net>", 452)
+	short = false
+	say("MAIL FROM:<bob@example.net>", 250)
+	say("RCPT TO:<alice@local.test>", 250)
+	say("DATA", 354)
+	say("Subject: x\r\n\r\nHello\r\n.", 250)
 }

@@ -79,6 +79,9 @@ func (s *session) receive() *Reply {
 	began := time.Now()
 	r := m.refused()
 	if r == nil {
+		r = w.room(0) // what it takes is taken, and others came at the same time
+	}
+	if r == nil {
 		r = s.deliver(ctx, m)
 	}
 	s.observe(r, m.d.size, time.Since(began))

@@ -90,6 +90,9 @@ type Server struct {
 	TarpitStep  time.Duration // each later refusal waits so much longer; zero means 1 second
 	TarpitMax   time.Duration // longest wait; zero means 10 seconds
 
+	// Room tells whether a message of so many octets, 0 if that is not known, may be stored; an
+	// error says that there is no room, and why. nil: there always is.
+	Room func(size int64) error
 	// Trace is told what became of each message in the session; nil: nobody is. It must not block.
 	Trace func(trace.Record)
 

@@ -66,11 +66,25 @@ func (s *session) Mail(string, *smtp.MailOptions) error {
 	if r == nil {
 		r = s.gateMail(by, w.mail.From)
 	}
+	if r == nil {
+		r = w.room(w.mail.Size)
+	}
 	if r != nil {
 		return s.fail(r)
 	}
 	w.messages++
 	s.open, s.by, s.mail = true, by, w.mail
+	return nil
+}
+
+// room puts off a message that there is no room for (RFC 1870 section 6.2).
+func (w *wire) room(size int64) *Reply {
+	if w.srv.Room == nil {
+		return nil
+	}
+	if err := w.srv.Room(size); err != nil {
+		return replyDiskFull.because(err)
+	}
 	return nil
 }
 

@@ -363,9 +363,13 @@ func (a *Account) shut() error {
 	return errors.Join(err, a.index().close())
 }
 
-// sweep removes what has been in expunged/ for longer than it is kept, of every account,
-// open or not.
-func (s *Store) sweep() {
+// DropExpunged removes at once what was expunged, of all accounts, and would have been kept
+// for a while: the room is needed.
+func (s *Store) DropExpunged() { s.sweep(0) }
+
+// sweep removes what has been in expunged/ for longer than keep, of every account, open or
+// not.
+func (s *Store) sweep(keep time.Duration) {
 	domains, err := s.fs.ReadNames(s.mailDir())
 	if err != nil {
 		s.log.Error("sweeping expunged mail", "error", err)
@@ -377,16 +381,16 @@ func (s *Store) sweep() {
 			continue // no folder, or gone meanwhile
 		}
 		for _, a := range accounts {
-			if err := s.sweepDir(filepath.Join(s.mailDir(), d, a, "expunged")); err != nil {
+			if err := s.sweepDir(filepath.Join(s.mailDir(), d, a, "expunged"), keep); err != nil {
 				s.log.Error("sweeping expunged mail", "account", a+"@"+d, "error", err)
 			}
 		}
 	}
 }
 
-// sweepDir removes what was moved into dir longer ago than ExpungedKeep: a rename sets
-// the time of change of what it moves.
-func (s *Store) sweepDir(dir string) error {
+// sweepDir removes what was moved into dir longer ago than keep: a rename sets the time of
+// change of what it moves.
+func (s *Store) sweepDir(dir string, keep time.Duration) error {
 	names, err := s.fs.ReadNames(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -394,7 +398,7 @@ func (s *Store) sweepDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	limit := s.o.Now().Add(-s.o.ExpungedKeep)
+	limit := s.o.Now().Add(-keep)
 	var errs []error
 	for _, n := range names {
 		path := filepath.Join(dir, n)

@@ -264,12 +264,12 @@ func TestDeletedMailboxIsSwept(t *testing.T) {
 	if n := testBox(t, a, "Old"); n.ID() == m.ID() || n.UIDValidity() <= m.UIDValidity() {
 		t.Error("the same mailbox again", n.ID(), n.UIDValidity())
 	}
-	s.sweep()
+	s.sweep(s.o.ExpungedKeep)
 	if names, _ := (fsx.OS{}).ReadNames(a.expungedDir()); len(names) != 1 {
 		t.Error(names)
 	}
 	now = now.Add(2 * s.o.ExpungedKeep)
-	s.sweep()
+	s.sweep(s.o.ExpungedKeep)
 	if names, _ := (fsx.OS{}).ReadNames(a.expungedDir()); len(names) != 0 {
 		t.Error(names)
 	}

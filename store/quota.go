@@ -29,6 +29,18 @@ func (s *Store) CheckQuota(ctx context.Context, address string, add int64) error
 	return nil
 }
 
+// CheckRoom says whether the disk has room for add more bytes beside what is kept free:
+// ErrDiskFull if not. What a client adds asks; what it moves, copies or deletes does not.
+func (s *Store) CheckRoom(add int64) error {
+	if s.o.Room == nil {
+		return nil
+	}
+	if err := s.o.Room(add); err != nil {
+		return errors.Join(ErrDiskFull, err)
+	}
+	return nil
+}
+
 // limit gives an account's limit in bytes, 0 for none.
 func (s *Store) limit(ctx context.Context, address string) (int64, error) {
 	if s.o.Quota == nil {

@@ -43,6 +43,9 @@ type Options struct {
 	IdleAfter time.Duration
 	// Quota gives an account's limit in bytes, 0 for none; nil means none anywhere.
 	Quota func(ctx context.Context, address string) (int64, error)
+	// Room tells whether so many bytes more may be stored; an error says that there is no room.
+	// nil: there always is, until the disk is full.
+	Room func(add int64) error
 	// Ledger keeps the last UIDVALIDITY of an address when its folder is gone; nil
 	// means that only the folder's own file remembers.
 	Ledger Ledger
@@ -330,7 +333,7 @@ func (s *Store) tidy() {
 	}
 	if now := s.o.Now(); now.Sub(s.swept) >= s.o.ExpungedKeep/4 {
 		s.swept = now
-		s.sweep()
+		s.sweep(s.o.ExpungedKeep)
 	}
 }
 

@@ -122,6 +122,7 @@ func (e *env) check(ctx context.Context) *report {
 		r.fail("data", "%v", notForServe(dir))
 	}
 	checkDataDir(r, e.files, dir)
+	checkReserve(r, dataOptions{cfg: cfg, files: e.files})
 	checkClock(r, dir, time.Now())
 	checkCertificate(r, cfg, time.Now())
 	e.checkACME(ctx, r, cfg, time.Now())

@@ -24,6 +24,7 @@ import (
 	"kurir/internal/policy"
 	"kurir/internal/queue"
 	"kurir/internal/relay"
+	"kurir/internal/reserve"
 	"kurir/internal/signing"
 	"kurir/internal/sqldb"
 	"kurir/internal/suppression"
@@ -67,6 +68,7 @@ type data struct {
 	logins      *logins.History
 	loginSecret []byte // of salts
 	forward     *forward.Forwarder
+	disk        *reserve.Disk
 	trace       *trace.Trace
 	notice      *notice.Notice // tells the administrator; never nil
 	invites     *invite.Invites
@@ -100,7 +102,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		return nil, err
 	}
 	dir := o.cfg.Data
-	d := &data{dir: dir, dns: o.resolver()}
+	d := &data{dir: dir, dns: o.resolver(), disk: o.disk()}
 	d.config.Store(o.cfg)
 	defer func() {
 		if err != nil {
@@ -129,6 +131,7 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		Quota:  d.quota,
 		Ledger: admin.Ledger{DB: d.db},
 		Failed: o.failed,
+		Room:   d.disk.Room,
 	}
 	if o.metrics != nil {
 		so.Observe = o.metrics.Fsync

@@ -214,8 +214,8 @@ func (s *site) hostPort(protocol string) (host, port string, ok bool) {
 
 func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 	return &smtpd.Server{
-		Trace: s.data.trace.Note,
-		Gate:  s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
+		Trace: s.data.trace.Note, Room: s.data.disk.Room,
+		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(), PlusFolders: s.cfg.Accounts.PlusFolders,
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Suppressed: s.data.suppressed, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),

@@ -82,6 +82,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.data.service.Problems = s.metrics.Health.Red
 	s.data.service.Certificates = func() *certs.Manager { return s.fronts.site().certs }
 	s.countWaiting()
+	s.countDisk()
 	s.checkDevices(ctx)
 	if s.prepare != nil {
 		if err := s.prepare(ctx, s.data); err != nil {
@@ -199,6 +200,7 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { s.data.signing.Run(back) })
 	backs.Go(func() { s.fronts.drain(back) })
 	backs.Go(func() { s.data.trace.Run(back) })
+	backs.Go(func() { s.watchDisk(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	s.super.ready(s.cfg)
@@ -253,16 +255,11 @@ func (s *site) look(ctx context.Context) {
 	s.probeCertificates(ctx)
 }
 
-// probe writes and syncs a file, as a message would be, and looks at the free space.
+// probe writes and syncs a file, as a message would be.
 func (s *site) probe() {
 	path := filepath.Join(s.cfg.Data, "probe")
 	err := fsx.WriteFile(s.env.files, path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600)
 	s.metrics.Health.Set("storage", err)
-	free, err := fsx.FreeBytes(s.cfg.Data)
-	if err == nil && free < noSpace {
-		err = fmt.Errorf("only %s are free on the disk of %s", showSize(int64(free)), s.cfg.Data)
-	}
-	s.metrics.Health.Set("disk", err)
 }
 
 // probeTime bounds how long the DNS is asked whether it answers.

@@ -28,7 +28,7 @@ type submitter struct {
 
 func newSubmitter(d *data, o dataOptions) *submitter {
 	return &submitter{&smtpd.Server{
-		Trace:    d.trace.Note,
+		Trace: d.trace.Note, Room: d.disk.Room,
 		Hostname: o.cfg.Hostname, Directory: d.directory, Log: o.log,
 		Store:   meteredStore{smtpd.MailStore{Store: d.store}, o.metrics},
 		Queue:   smtpd.MailQueue{Queue: d.queue},

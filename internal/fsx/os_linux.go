@@ -37,15 +37,22 @@ func BootID() string {
 // FreeBytes says how many bytes an unprivileged process may still write to the file
 // system that holds path.
 func FreeBytes(path string) (uint64, error) {
+	free, _, err := Space(path)
+	return free, err
+}
+
+// Space says how many bytes an unprivileged process may still write to the file system that
+// holds path, and how many it has in all.
+func Space(path string) (free, total uint64, err error) {
 	var st unix.Statfs_t
 	if err := retry(func() error { return unix.Statfs(path, &st) }); err != nil {
-		return 0, &fs.PathError{Op: "statfs", Path: path, Err: err}
+		return 0, 0, &fs.PathError{Op: "statfs", Path: path, Err: err}
 	}
 	size := st.Frsize
 	if size == 0 {
 		size = st.Bsize
 	}
-	return st.Bavail * uint64(size), nil
+	return st.Bavail * uint64(size), st.Blocks * uint64(size), nil
 }
 
 func renameExclusive(oldname, newname string) error {

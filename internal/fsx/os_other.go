@@ -17,6 +17,11 @@ func (OS) Rename(oldname, newname string) error { return os.Rename(oldname, newn
 // gives another name, so that no file can be taken for one of the same boot.
 func BootID() string { return "unknown-" + rand.Text() }
 
+// Space is not known here: the error is errors.ErrUnsupported.
+func Space(path string) (free, total uint64, err error) {
+	return 0, 0, &fs.PathError{Op: "statfs", Path: path, Err: errors.ErrUnsupported}
+}
+
 // FreeBytes is not known here: the error is errors.ErrUnsupported.
 func FreeBytes(path string) (uint64, error) {
 	return 0, &fs.PathError{Op: "statfs", Path: path, Err: errors.ErrUnsupported}

@@ -31,6 +31,7 @@ var forbidden = map[string][]string{
 	"internal/invite":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/web", "cmd"},
 	"internal/detour":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/trace":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
+	"internal/reserve":     {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/notice":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/tlspolicy":   {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/relay", "internal/directory", "internal/config", "cmd"},
 	"internal/smtpclient":  {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "cmd"},

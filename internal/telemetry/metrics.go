@@ -43,6 +43,7 @@ type Metrics struct {
 	tlsStopped  *prometheus.CounterVec
 	relay       prometheus.Histogram // seconds
 	queue       *queueCollector
+	disk        *diskCollector
 	traceLost   *prometheus.CounterVec
 	notices     *prometheus.CounterVec // result
 }
@@ -81,13 +82,14 @@ func New() *Metrics {
 			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
 		queue:     &queueCollector{},
+		disk:      &diskCollector{},
 		traceLost: counter("kurir_trace_dropped_total", "Records of the trace that were forgotten for want of room."),
 		notices:   counter("kurir_notices_total", "Mails to the administrator.", "result"),
 	}
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.queue, m.tlsStopped, m.notices, m.traceLost,
+		m.relayed, m.relay, m.queue, m.disk, m.tlsStopped, m.notices, m.traceLost,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
