@@ -30,7 +30,13 @@ func (s *session) capabilities() string {
 	if !s.plainAllowed() {
 		return caps + " LOGINDISABLED"
 	}
-	return caps + " AUTH=PLAIN AUTH=LOGIN"
+	for _, m := range s.srv.Auth.Mechanisms(s.attempt()) {
+		caps += " AUTH=" + m
+	}
+	if !s.srv.Auth.PasswordCommands() {
+		caps += " LOGINDISABLED"
+	}
+	return caps
 }
 
 func (s *session) maxMessage() int64 { return orDefault(s.srv.MaxMessage, DefaultMaxMessage) }

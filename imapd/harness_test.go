@@ -25,7 +25,7 @@ import (
 )
 
 // fakeAuth knows alice and bob with the password "secret"; other names are other fates.
-type fakeAuth struct{}
+type fakeAuth struct{ auth.Passwords }
 
 func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (auth.Login, error) {
 	name, _, _ := strings.Cut(a.Username, "@")

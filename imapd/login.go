@@ -3,12 +3,16 @@ package imapd
 import (
 	"encoding/base64"
 	"errors"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 
 	"kurir/internal/auth"
 	"kurir/internal/listen"
 )
+
+// errNoLogin says that the administrator has switched LOGIN off (LOGINDISABLED).
+var errNoLogin = no(imap.ResponseCodePrivacyRequired, "LOGIN is switched off here: use AUTHENTICATE")
 
 var errNeedTLS = no(imap.ResponseCodePrivacyRequired, "A password may not be sent without TLS: use STARTTLS or the port for TLS")
 
@@ -19,10 +23,15 @@ func (s *session) login(c *command) error {
 	if err := c.args.end(); err != nil {
 		return err
 	}
-	if !s.plainAllowed() {
+	switch {
+	case !s.plainAllowed():
 		return errNeedTLS
+	case !s.srv.Auth.PasswordCommands():
+		return errNoLogin
 	}
-	return s.logIn(c, auth.Attempt{Mechanism: "LOGIN", Username: user, Password: password})
+	at := s.attempt()
+	at.Mechanism, at.Username, at.Password = "LOGIN", user, password
+	return s.logIn(c, at)
 }
 
 // authenticate is AUTHENTICATE (RFC 9051 section 6.2.2) with an initial response, if the
@@ -37,14 +46,12 @@ func (s *session) authenticate(c *command) error {
 	if err := errors.Join(err, c.args.end()); err != nil {
 		return err
 	}
-	exchange := auth.NewExchange(mech, func(identity, user, password string) error {
-		return s.logIn(c, auth.Attempt{Mechanism: mech, Username: user, Password: password, Identity: identity})
-	})
-	if exchange == nil {
-		return no(imap.ResponseCodeCannot, "Mechanism not supported: use PLAIN")
-	}
 	if !s.plainAllowed() {
 		return errNeedTLS
+	}
+	exchange := s.srv.Auth.NewExchange(s.ctx, mech, s.attempt(), func(at auth.Attempt) error { return s.logIn(c, at) })
+	if exchange == nil {
+		return no(imap.ResponseCodeCannot, "Mechanism not supported: there are "+strings.Join(s.srv.Auth.Mechanisms(s.attempt()), " "))
 	}
 	response := initial
 	for {
@@ -52,13 +59,28 @@ func (s *session) authenticate(c *command) error {
 		switch {
 		case errors.Is(err, auth.ErrSyntax):
 			return badf("Invalid response for %s", mech)
-		case done || err != nil:
-			return err
+		case done:
+			return refused(err)
 		}
 		if response, err = s.challenge(challenge); err != nil {
 			return err
 		}
 	}
+}
+
+// attempt is what is known of a login before it begins.
+func (s *session) attempt() auth.Attempt {
+	return auth.Attempt{Protocol: "imap", Remote: s.remote(), TLS: s.tlsState(), Log: s.log}
+}
+
+// refused is the answer to an exchange that has ended: what logIn made of it already, or
+// what package auth has refused by itself.
+func refused(err error) error {
+	var r *reply
+	if auth.Refused(err) && !errors.As(err, &r) {
+		return authReply(err)
+	}
+	return err
 }
 
 // challenge sends a SASL challenge and returns the client's response.
@@ -90,7 +112,6 @@ func decodeSASL(line string, initial bool) ([]byte, error) {
 
 // logIn checks the password, and opens the account. The outcome is logged by package auth.
 func (s *session) logIn(c *command, at auth.Attempt) error {
-	at.Protocol, at.Remote, at.TLS, at.Log = "imap", s.remote(), s.tlsState(), s.log
 	login, err := s.enter(at)
 	if err != nil {
 		return err

@@ -15,11 +15,18 @@ import (
 	"kurir/store"
 )
 
-// Authenticator checks passwords; *auth.Authenticator is one.
+// Authenticator checks logins; *auth.Authenticator is one.
 type Authenticator interface {
 	// Authenticate tells whose login it is. Errors are those of package auth: ErrInvalid,
 	// ErrThrottled, ErrDisabled, ErrUnavailable.
 	Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error)
+	// Mechanisms are those of SASL that a session is offered, of which at says what is known.
+	Mechanisms(at auth.Attempt) []string
+	// NewExchange is the server's half of one of them; nil if it is not on offer. It calls
+	// login once, with the attempt complete, which is to call Authenticate.
+	NewExchange(ctx context.Context, mechanism string, at auth.Attempt, login func(auth.Attempt) error) auth.Exchange
+	// PasswordCommands reports whether LOGIN may be used.
+	PasswordCommands() bool
 }
 
 // Defaults of Server's fields.

@@ -293,7 +293,7 @@ func TestPanicInIdle(t *testing.T) {
 	}
 }
 
-type panicking struct{}
+type panicking struct{ auth.Passwords }
 
 func (panicking) Authenticate(context.Context, auth.Attempt) (auth.Login, error) { panic("a bug") }
 

@@ -1,10 +1,6 @@
 package pop3d
 
-import (
-	"strings"
-
-	"kurir/internal/auth"
-)
+import "strings"
 
 // capa lists what the server can do (RFC 2449 section 5); what is not legal or not allowed
 // now is left out.
@@ -22,7 +18,12 @@ func (s *session) capa(arg string) error {
 		"UTF8 USER", // RFC 6856: the command, and names and passwords in UTF-8
 	}
 	if s.mayLogin() {
-		lines = append(lines, "USER", "SASL "+strings.Join(auth.Mechanisms(), " "))
+		if s.srv.Auth.PasswordCommands() {
+			lines = append(lines, "USER")
+		}
+		if all := s.srv.Auth.Mechanisms(s.attempt()); len(all) > 0 {
+			lines = append(lines, "SASL "+strings.Join(all, " "))
+		}
 	}
 	if s.mayStartTLS() {
 		lines = append(lines, "STLS")

@@ -15,6 +15,8 @@ func (s *session) userName(arg string) error {
 	switch {
 	case !s.mayLogin():
 		return errPlaintext()
+	case !s.srv.Auth.PasswordCommands():
+		return &refusal{code: codeAuth, text: "USER is switched off here: use AUTH", count: true}
 	case arg == "" || !utf8.ValidString(arg):
 		return syntax("USER takes a name")
 	}
@@ -29,7 +31,9 @@ func (s *session) password(arg string) error {
 	}
 	user := s.user
 	s.user = ""
-	return s.login("USER", "", user, arg)
+	at := s.attempt()
+	at.Mechanism, at.Username, at.Password = "USER", user, arg
+	return s.login(at)
 }
 
 func errPlaintext() error {
@@ -46,14 +50,12 @@ func (s *session) authenticate(arg string) error {
 	mech = strings.ToUpper(mech)
 	if mech == "" {
 		s.ok("")
-		_, err := s.w().WriteString(strings.Join(auth.Mechanisms(), "\r\n") + "\r\n.\r\n")
+		_, err := s.w().WriteString(strings.Join(s.srv.Auth.Mechanisms(s.attempt()), "\r\n") + "\r\n.\r\n")
 		return err
 	}
-	x := auth.NewExchange(mech, func(identity, user, pass string) error {
-		return s.login(mech, identity, user, pass)
-	})
+	x := s.srv.Auth.NewExchange(s.work, mech, s.attempt(), s.login)
 	if x == nil {
-		return syntax("There are the mechanisms " + strings.Join(auth.Mechanisms(), " "))
+		return syntax("There are the mechanisms " + strings.Join(s.srv.Auth.Mechanisms(s.attempt()), " "))
 	}
 	var response []byte
 	var err error
@@ -65,8 +67,8 @@ func (s *session) authenticate(arg string) error {
 		switch {
 		case errors.Is(verdict, auth.ErrSyntax):
 			return syntax("Not what " + mech + " asks for")
-		case done || verdict != nil:
-			return verdict
+		case done:
+			return refusedLogin(verdict)
 		}
 		response, err = s.ask(challenge)
 	}
@@ -100,10 +102,24 @@ func decodeSASL(s string) ([]byte, error) {
 	return append([]byte{}, b...), nil
 }
 
-// login checks the password, which logs the outcome, and opens the maildrop.
-func (s *session) login(mechanism, identity, user, pass string) error {
-	login, err := s.enter(auth.Attempt{Protocol: "pop3", Mechanism: mechanism, Remote: s.ip,
-		TLS: s.tlsState(), Username: user, Password: pass, Identity: identity, Log: s.log})
+// attempt is what is known of a login before it begins.
+func (s *session) attempt() auth.Attempt {
+	return auth.Attempt{Protocol: "pop3", Remote: s.ip, TLS: s.tlsState(), Log: s.log}
+}
+
+// refusedLogin is the answer to an exchange that has ended: what login made of it already,
+// or what package auth has refused by itself.
+func refusedLogin(err error) error {
+	var r *refusal
+	if auth.Refused(err) && !errors.As(err, &r) {
+		return refuseLogin(err)
+	}
+	return err
+}
+
+// login checks what the client has sent, which logs the outcome, and opens the maildrop.
+func (s *session) login(at auth.Attempt) error {
+	login, err := s.enter(at)
 	if err != nil {
 		return err
 	}

@@ -314,7 +314,7 @@ func FuzzSession(f *testing.F) {
 }
 
 // noAuth lets nobody in.
-type noAuth struct{}
+type noAuth struct{ auth.Passwords }
 
 func (noAuth) Authenticate(context.Context, auth.Attempt) (auth.Login, error) {
 	return auth.Login{}, auth.ErrInvalid

@@ -26,7 +26,10 @@ import (
 const alice = "alice@example.org"
 
 // testAuth knows alice, a disabled account, and one without a mailbox.
-type testAuth struct{ last auth.Attempt }
+type testAuth struct {
+	auth.Passwords
+	last auth.Attempt
+}
 
 func (a *testAuth) Authenticate(_ context.Context, at auth.Attempt) (auth.Login, error) {
 	a.last = at

@@ -10,10 +10,15 @@ import (
 	"kurir/internal/auth"
 )
 
-// Auth checks passwords.
+// Auth checks logins.
 type Auth interface {
 	// Authenticate tells whose login it is. Errors are those of package auth.
 	Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error)
+	// Mechanisms are those of SASL that a session is offered, of which at says what is known.
+	Mechanisms(at auth.Attempt) []string
+	// NewExchange is the server's half of one of them; nil if it is not on offer. It calls
+	// login once, with the attempt complete, which is to call Authenticate.
+	NewExchange(ctx context.Context, mechanism string, at auth.Attempt, login func(auth.Attempt) error) auth.Exchange
 }
 
 func (w *wire) doAuth(arg string) {
@@ -40,7 +45,7 @@ func (s *session) AuthMechanisms() []string {
 	if !s.wire.mayAuth() {
 		return nil
 	}
-	return auth.Mechanisms()
+	return s.wire.srv.Auth.Mechanisms(s.wire.attempt())
 }
 
 // tlsState is what TLS is like on this connection; nil without it.
@@ -70,9 +75,7 @@ func (s *session) Auth(mech string) (sasl.Server, error) {
 	case s.open:
 		return nil, s.fail(replyAuthNow)
 	}
-	x := auth.NewExchange(mech, func(identity, user, password string) error {
-		return s.login(mech, identity, user, password)
-	})
+	x := s.wire.srv.Auth.NewExchange(s.wire.ctx, mech, s.wire.attempt(), s.login)
 	if x == nil {
 		return nil, s.fail(replyAuthMechanism)
 	}
@@ -97,13 +100,15 @@ func (x exchange) Next(response []byte) (challenge []byte, done bool, err error)
 	return challenge, done, err
 }
 
-// login checks the password and takes the account for this session.
-func (s *session) login(mech, identity, user, password string) error {
+// attempt is what is known of a login before it begins.
+func (w *wire) attempt() auth.Attempt {
+	return auth.Attempt{Protocol: "submission", Remote: w.ip, TLS: w.tlsState(), Log: w.log}
+}
+
+// login checks what the client has sent and takes the account for this session.
+func (s *session) login(at auth.Attempt) error {
 	w := s.wire
-	login, err := w.srv.Auth.Authenticate(w.ctx, auth.Attempt{
-		Protocol: "submission", Mechanism: mech, Remote: w.ip, TLS: w.tlsState(),
-		Username: user, Password: password, Identity: identity, Log: w.log,
-	})
+	login, err := w.srv.Auth.Authenticate(w.ctx, at)
 	if err != nil {
 		return err
 	}

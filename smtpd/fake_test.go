@@ -115,7 +115,7 @@ func (fakeDirectory) MayPost(_ context.Context, account, sender, address string)
 	return directory.PostingRefused, nil
 }
 
-type fakeAuth struct{}
+type fakeAuth struct{ auth.Passwords }
 
 func (fakeAuth) Authenticate(_ context.Context, a auth.Attempt) (auth.Login, error) {
 	switch {

@@ -10,6 +10,7 @@ import (
 
 	"kurir/internal/admin"
 	"kurir/internal/auth"
+	"kurir/internal/config"
 	"kurir/internal/logins"
 )
 
@@ -68,5 +69,18 @@ func (d *data) openLogins(ctx context.Context, o dataOptions) (err error) {
 func (s *site) newAuth() *auth.Authenticator {
 	return auth.New(auth.Options{
 		Directory: s.data.directory, Log: s.log, Shared: s.shared.Is, Secret: s.data.loginSecret, Observe: s.data.logins.Observe,
+		Settings: loginSettings(s.cfg),
 	})
+}
+
+// loginSettings are the configured ways to log in, in the terms of package auth.
+func loginSettings(c *config.Config) auth.Settings {
+	s := auth.Settings{Mechanisms: c.Login.Mechanisms, OwnPassword: c.Login.OwnPassword}
+	if len(s.Mechanisms) == 0 {
+		s.Mechanisms = nil
+	}
+	if s.OwnPassword == nil {
+		s.OwnPassword = []string{}
+	}
+	return s
 }

@@ -136,6 +136,7 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 	if err := s.fronts.start(&next); err != nil {
 		return admin.Reloaded{}, err
 	}
+	s.auth.Configure(loginSettings(cfg))
 	if next.certs != s.certs {
 		s.oldTLS.Store(true)
 		s.stopCerts()

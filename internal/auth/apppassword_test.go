@@ -57,7 +57,7 @@ func TestAppPasswordLogin(t *testing.T) {
 func TestOwnPasswordElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last Event
-		b := newBench(Options{OwnPassword: []string{"web"}, Observe: func(e Event) { last = e }})
+		b := newBench(Options{Settings: Settings{OwnPassword: []string{"web"}}, Observe: func(e Event) { last = e }})
 		b.giveApp(50, "anna@example.com", "phone", phonePassword, "")
 		for range 2 {
 			if err := b.login(home, "anna", "right"); err != ErrInvalid || !strings.Contains(last.Reason, "make an app password") {

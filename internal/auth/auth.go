@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kurir/internal/directory"
@@ -65,10 +66,8 @@ type Options struct {
 	Limits    Limits
 	// Secret of this server, the same for all its life: of the salts that SCRAM shows for
 	// names without app passwords. nil: one that dies with the process.
-	Secret []byte
-	// OwnPassword are the protocols that an account's own password is good for; nil: all. App
-	// passwords are good for those that they were made for.
-	OwnPassword []string
+	Secret   []byte
+	Settings Settings // what Configure may change later
 	// Shared tells of an address that it stands for everybody, and is never refused for
 	// what others did there; nil: none does.
 	Shared func(netip.Addr) bool
@@ -86,6 +85,10 @@ type Attempt struct {
 	Password  string
 	Identity  string       // whom to act as (SASL's authorization identity): "" or the account itself
 	Log       *slog.Logger // the session's; nil means Options.Log
+
+	proof    *proof // of SCRAM, in place of a password
+	external bool   // the certificate of TLS, in place of a password
+	refused  error  // what an exchange was ended for before there was a password
 }
 
 // Authenticator checks logins. Its methods may be called from any goroutine.
@@ -94,10 +97,10 @@ type Authenticator struct {
 	log      *slog.Logger
 	slots    chan struct{} // one token for each hash that runs
 	hash     hashFunc
-	secret   []byte   // of salts
-	own      []string // protocols that own passwords are good for; nil: all
-	nobody   string   // verifier to check for accounts that aren't there
-	key      []byte   // of all HMACs; dies with the process
+	secret   []byte // of salts
+	settings atomic.Pointer[Settings]
+	nobody   string // verifier to check for accounts that aren't there
+	key      []byte // of all HMACs; dies with the process
 	remember remembered
 	throttle *throttle
 	shared   func(netip.Addr) bool // nil: no address is everybody's
@@ -129,9 +132,9 @@ func New(o Options) *Authenticator {
 		shared:   o.Shared,
 		observe:  o.Observe,
 		secret:   o.Secret,
-		own:      o.OwnPassword,
 		used:     map[int64]directory.Use{},
 	}
+	a.Configure(o.Settings)
 	rand.Read(a.key) // never fails
 	if a.secret == nil {
 		a.secret = a.key
@@ -147,6 +150,11 @@ func New(o Options) *Authenticator {
 // ErrThrottled, ErrDisabled, ErrUnavailable. It may wait, for a turn to hash and because
 // of earlier failures, until ctx ends. It logs the outcome itself, and tells Observe.
 func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (Login, error) {
+	return a.authenticate(ctx, at, true)
+}
+
+// authenticate is Authenticate; if a success is not to be told yet, tell is false.
+func (a *Authenticator) authenticate(ctx context.Context, at Attempt, tell bool) (Login, error) {
 	acc, creds, err := a.dir.Login(ctx, at.Username)
 	var used *directory.Credential
 	if err != nil && !unknown(err) {
@@ -164,6 +172,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, at Attempt) (Login, er
 	login := Login{Address: acc.Address}
 	if used != nil {
 		login.Credential, login.Name = used.ID, used.Name
+	}
+	if err == nil && !tell {
+		return login, nil
 	}
 	a.report(at, acc, err)
 	if a.observe != nil {
@@ -186,6 +197,12 @@ func publicly(err error) error {
 // check goes from the cheap answers to the dear one. acc.ID is 0 for nobody. The
 // credential is known after ErrDisabled too.
 func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc directory.Account, creds []directory.Credential) (*directory.Credential, error) {
+	switch {
+	case at.refused != nil:
+		return nil, at.refused
+	case at.external:
+		return nil, a.checkExternal(at, acc)
+	}
 	password := prepared(at.Password)
 	wait, err := a.throttle.check(who)
 	if err == nil {
@@ -194,14 +211,21 @@ func (a *Authenticator) check(ctx context.Context, at Attempt, who pair, acc dir
 	if err != nil {
 		return nil, err
 	}
-	if c := a.recall(at.Protocol, password, creds); c != nil {
+	if at.proof != nil {
+		password = at.proof.challenge + at.proof.final // to count by: no two are the same
+	} else if c := a.recall(at.Protocol, password, creds); c != nil {
 		return c, a.admit(acc, c, who, at.Remote)
 	}
 	t, err := a.throttle.begin(who, a.digest(who.account, password, creds), at.Protocol)
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.verify(ctx, at.Protocol, password, who, acc, creds)
+	var c *directory.Credential
+	if at.proof != nil {
+		c, err = a.prove(at, acc, creds)
+	} else {
+		c, err = a.verify(ctx, at.Protocol, password, who, acc, creds)
+	}
 	switch {
 	case errors.Is(err, ErrInvalid):
 		a.throttle.fail(t, err)

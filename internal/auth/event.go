@@ -85,6 +85,8 @@ func reason(err error) string {
 		return fmt.Sprintf("too many failed logins lately, so the password was not looked at; again in %v", throttled.RetryAfter.Round(time.Second))
 	case errors.Is(err, ErrDisabled):
 		return "the password is right, but the account is disabled"
+	case errors.Is(err, ErrSyntax):
+		return "the client did not keep to the mechanism"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return "the client went away before the password was looked at"
 	}

@@ -4,13 +4,15 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"slices"
+	"strings"
 
 	"kurir/internal/directory"
 )
 
 // allows reports whether a credential is good for a protocol.
 func (a *Authenticator) allows(c *directory.Credential, protocol string) bool {
-	if c.Kind == directory.KindPassword && a.own != nil && !slices.Contains(a.own, protocol) {
+	own := a.settings.Load().OwnPassword
+	if c.Kind == directory.KindPassword && own != nil && !slices.Contains(own, protocol) {
 		return false
 	}
 	return c.Allows(protocol)
@@ -86,19 +88,22 @@ func (a *Authenticator) matchApp(acc directory.Account, creds []directory.Creden
 		}
 	}
 	if len(derived) == 0 {
-		derive(a.saltOf(acc, nil))
+		derive(a.saltOf(acc, nil, ""))
 	}
 	return found
 }
 
 // saltOf is what SCRAM tells a client of an account, or of a name that nobody has.
-func (a *Authenticator) saltOf(acc directory.Account, creds []directory.Credential) appSalt {
+func (a *Authenticator) saltOf(acc directory.Account, creds []directory.Credential, name string) appSalt {
 	for i := range creds {
 		if v, err := parseAppVerifier(creds[i].Verifier); err == nil {
 			return v.appSalt
 		}
 	}
-	return appSalt{string(AppSalt(a.secret, acc.Address)), scramIterations}
+	if acc.Address != "" {
+		name = acc.Address
+	}
+	return appSalt{string(AppSalt(a.secret, strings.ToLower(name))), scramIterations}
 }
 
 func (a *Authenticator) unusable(acc directory.Account, c *directory.Credential, err error) {

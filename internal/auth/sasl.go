@@ -2,12 +2,18 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"unicode/utf8"
 )
 
 // ErrSyntax: what the client sent is not what the mechanism asks for.
 var ErrSyntax = errors.New("malformed SASL response")
+
+// Refused reports whether err is one of those that Authenticate gives.
+func Refused(err error) bool {
+	return err != nil && (Result(err) != ResultError || errors.Is(err, ErrUnavailable))
+}
 
 // maxField bounds each part of a SASL response, in bytes (RFC 4616 section 2 names
 // 255 as the least that must work).
@@ -39,21 +45,36 @@ type Exchange interface {
 	Next(response []byte) (challenge []byte, done bool, err error)
 }
 
-// Mechanisms that NewExchange knows, as CAPABILITY, CAPA and EHLO list them.
-func Mechanisms() []string { return []string{"PLAIN", "LOGIN"} }
+// Passwords are the mechanisms that send a password, for what has no other Authenticator's
+// to offer.
+type Passwords struct{}
 
-// NewExchange returns the server's half of a mechanism (in upper case), which calls
-// login once with what the client sent and passes its error on; nil if the mechanism
-// is not one of Mechanisms.
-func NewExchange(mechanism string, login func(identity, user, password string) error) Exchange {
+// Mechanisms are PLAIN and LOGIN.
+func (Passwords) Mechanisms(Attempt) []string { return []string{"PLAIN", "LOGIN"} }
+
+// PasswordCommands is true.
+func (Passwords) PasswordCommands() bool { return true }
+
+// NewExchange returns the server's half of a mechanism (in upper case), which calls login
+// once, with what the client sent added to at, and passes its error on; nil if it is none
+// of Mechanisms.
+func (Passwords) NewExchange(_ context.Context, mechanism string, at Attempt, login func(Attempt) error) Exchange {
+	at.Mechanism = mechanism
+	given := func(identity, user, password string) error {
+		at.Identity, at.Username, at.Password = identity, user, password
+		return login(at)
+	}
 	switch mechanism {
 	case "PLAIN":
-		return &plainExchange{login: login}
+		return &plainExchange{login: given}
 	case "LOGIN":
-		return &loginExchange{login: login}
+		return &loginExchange{login: given}
 	}
 	return nil
 }
+
+// validText reports whether a client's message is UTF-8 without NUL.
+func validText(b []byte) bool { return utf8.Valid(b) && bytes.IndexByte(b, 0) < 0 }
 
 type plainExchange struct {
 	login func(identity, user, password string) error
@@ -82,7 +103,7 @@ type loginExchange struct {
 
 func (x *loginExchange) Next(response []byte) ([]byte, bool, error) {
 	switch {
-	case len(response) > maxField || !utf8.Valid(response) || bytes.IndexByte(response, 0) >= 0:
+	case len(response) > maxField || !validText(response):
 		return nil, true, ErrSyntax
 	case x.user != "" && len(response) > 0:
 		return nil, true, x.login("", x.user, string(response))

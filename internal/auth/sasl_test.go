@@ -63,8 +63,11 @@ func TestExchange(t *testing.T) {
 		{"LOGIN", "-," + strings.Repeat("x", maxField+1), "?Username:,!"},
 	} {
 		var given string
-		x := NewExchange(c.mechanism, func(id, user, password string) error {
-			given = id + "|" + user + "|" + password
+		x := Passwords{}.NewExchange(t.Context(), c.mechanism, Attempt{Protocol: "imap"}, func(at Attempt) error {
+			given = at.Identity + "|" + at.Username + "|" + at.Password
+			if at.Mechanism != c.mechanism || at.Protocol != "imap" {
+				t.Errorf("%s: the attempt is %+v", c.mechanism, at)
+			}
 			return ErrInvalid
 		})
 		var got []string
@@ -89,12 +92,12 @@ func TestExchange(t *testing.T) {
 			t.Errorf("%s %.40q: got %q, want %q", c.mechanism, c.client, s, c.server)
 		}
 	}
-	for _, m := range Mechanisms() {
-		if NewExchange(m, nil) == nil {
+	for _, m := range (Passwords{}).Mechanisms(Attempt{}) {
+		if (Passwords{}).NewExchange(t.Context(), m, Attempt{}, nil) == nil {
 			t.Errorf("%s is offered and not known", m)
 		}
 	}
-	if NewExchange("CRAM-MD5", nil) != nil {
+	if (Passwords{}).NewExchange(t.Context(), "CRAM-MD5", Attempt{}, nil) != nil {
 		t.Error("an unknown mechanism was taken")
 	}
 }

@@ -38,6 +38,7 @@ func (l *loader) check() {
 	l.checkInbound()
 	l.checkTrust()
 	l.checkACME()
+	l.checkLogins()
 	l.checkOutbound()
 }
 

@@ -41,6 +41,7 @@ type Config struct {
 	Web         Web
 
 	TLS      TLS
+	Login    Login
 	ACME     ACME
 	Limits   Limits
 	Inbound  Inbound
@@ -137,6 +138,7 @@ func Default() *Config {
 			AccountMessagesHour: 100, AccountMessagesDay: 500,
 			AccountRecipientsHour: 500, AccountRecipientsDay: 2000,
 		},
+		Login:    Login{Mechanisms: []string{}, OwnPassword: LoginProtocols()},
 		Inbound:  defaultInbound(),
 		Trust:    defaultTrust(),
 		Accounts: Accounts{PlusFolders: true},

@@ -40,6 +40,7 @@ var sections = map[string]string{
 	"http":        "HTTP: /healthz and /metrics, and what [web] has, for a proxy. Anyone who can connect can read them.",
 	"web":         "Web: pages for users and mail apps, and what a CA asks for. /metrics and /healthz are not here.",
 	"tls":         "TLS: the certificate of this server.",
+	"login":       "How people log in.",
 	"acme":        "ACME: certificates from a CA such as Let's Encrypt (docs/certificates.md).",
 	"limits":      "Limits on what clients may do. Sizes are numbers of bytes, or \"50MiB\", \"50MB\"; times are \"90s\", \"1h30m\", \"7d\".",
 	"inbound":     "Inbound: what strangers meet on port 25 before their messages. Users who log in, and\n# devices, never do.",
@@ -92,6 +93,7 @@ func fields(c *Config) []field {
 			doc: "PEM file with CAs by whose certificates users may log in (SASL EXTERNAL), in place of a\npassword. \"\" is none."},
 	}
 	all = append(all, acmeFields(c)...)
+	all = append(all, loginFields(c)...)
 	all = append(all, []field{
 		{key: "limits.message_size", target: &c.Limits.MessageSize, doc: "Size of one message."},
 		{key: "limits.recipients", target: &c.Limits.Recipients, doc: "Recipients of one message; RFC 5321 asks for 100 at least."},

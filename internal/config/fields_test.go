@@ -38,6 +38,12 @@ func other(f field) (inTOML, inEnv string) {
 		if f.key == "acme.challenges" {
 			return `["http-01"]`, "http-01"
 		}
+		if f.key == "login.mechanisms" {
+			return `["plain", "user"]`, "plain,user"
+		}
+		if f.key == "login.own_password" {
+			return `["web", "imap"]`, "web,imap"
+		}
 		return `["127.0.0.1:0", "[::1]:0"]`, "127.0.0.1:0,[::1]:0"
 	case *[]netip.Prefix:
 		return `["127.0.0.0/8", "::1/128"]`, "127.0.0.0/8, ::1/128"

@@ -1,0 +1,45 @@
+package config
+
+import "slices"
+
+// Login says how people log in.
+type Login struct {
+	Mechanisms  []string // of Mechanisms; empty: as LoginMechanisms has it
+	OwnPassword []string // protocols that an account's own password is good for, of LoginProtocols
+}
+
+// Mechanisms are the ways to log in that can be switched, as login.mechanisms names them.
+func Mechanisms() []string {
+	return []string{"plain", "login", "user", "scram-sha-256", "scram-sha-256-plus", "external"}
+}
+
+// LoginProtocols are what passwords can be good for: the setup page and the protocols of mail apps.
+func LoginProtocols() []string { return []string{"web", "imap", "pop3", "submission"} }
+
+// loginFields are the keys of [login].
+func loginFields(c *Config) []field {
+	l := &c.Login
+	return []field{
+		{key: "login.mechanisms", target: &l.Mechanisms,
+			doc: "How mail apps may log in: \"plain\" and \"login\" (AUTH PLAIN and AUTH LOGIN), \"user\" (LOGIN of IMAP,\n" +
+				"USER of POP3), \"external\" (a certificate, see tls.client_ca), \"scram-sha-256\" and\n" +
+				"\"scram-sha-256-plus\" (app passwords only). [] is all of them, but SCRAM only where own_password\n" +
+				"names no mail protocol: programs that know SCRAM take it and fail with an own password."},
+		{key: "login.own_password", target: &l.OwnPassword,
+			doc: "What an account's own password is good for: \"web\" (the setup page), \"imap\", \"pop3\", \"submission\".\n" +
+				"With [\"web\"] each mail app needs an app password (kurir account app add)."},
+	}
+}
+
+func (l *loader) checkLogins() {
+	for _, m := range l.c.Login.Mechanisms {
+		l.oneOf("login.mechanisms", m, Mechanisms()...)
+	}
+	for _, p := range l.c.Login.OwnPassword {
+		l.oneOf("login.own_password", p, LoginProtocols()...)
+	}
+	m := l.c.Login.Mechanisms
+	if slices.Contains(m, "external") && l.c.TLS.ClientCA == "" && len(m) == 1 {
+		l.wrong("login.mechanisms", "nobody could log in: \"external\" needs tls.client_ca")
+	}
+}
