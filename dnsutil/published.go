@@ -36,9 +36,10 @@ func (r *Resolver) PublishedTXT(ctx context.Context, name, value string) (bool, 
 	return r.fresh(r.Servers...).hasTXT(ctx, ascii, value)
 }
 
-// fresh is a resolver without a memory.
+// fresh is a resolver without a memory, and without a log: a name server that is down is not
+// our trouble.
 func (r *Resolver) fresh(servers ...string) *Resolver {
-	return &Resolver{Servers: servers, Timeout: r.Timeout, Tries: r.Tries, MaxCache: -1, ResolvConf: r.ResolvConf, Dial: r.Dial, Log: r.Log}
+	return &Resolver{Servers: servers, Timeout: r.Timeout, Tries: r.Tries, MaxCache: -1, ResolvConf: r.ResolvConf, Dial: r.Dial}
 }
 
 // zoneServers are addresses of the name servers of the zone that name is in, as far as they

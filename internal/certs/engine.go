@@ -1,9 +1,9 @@
 package certs
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"net"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/mholt/acmez/v3/acme"
+	"go.uber.org/zap"
 )
 
 // engine is certmagic, set up for one CA.
@@ -20,6 +21,7 @@ type engine struct {
 	newKeys *certmagic.Config // the same, with a new key for each certificate
 	issuer  *certmagic.ACMEIssuer
 	cache   *certmagic.Cache
+	every   time.Duration // the pace of cache
 }
 
 // quiet asks no person on standard input for a mail address, whatever certmagic would do
@@ -31,8 +33,34 @@ func (q quiet) PreCheck(ctx context.Context, names []string, _ bool) error {
 	return q.ACMEIssuer.PreCheck(ctx, names, false)
 }
 
-// renewEvery is how often certmagic looks what has to be renewed.
-const renewEvery = 10 * time.Minute
+// again is what certmagic says of an order whose account the CA had forgotten: it has made
+// a new one, but needs another try to use it.
+const again = "no certificate chains"
+
+// Issue implements certmagic.Issuer.
+func (q quiet) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
+	cert, err := q.ACMEIssuer.Issue(ctx, csr)
+	if err != nil && err.Error() == again {
+		return q.ACMEIssuer.Issue(ctx, csr)
+	}
+	return cert, err
+}
+
+// How often certmagic looks what has to be renewed, at most and at least. At five times of
+// that before its end a certificate is renewed in any case.
+const (
+	renewEvery = 10 * time.Minute
+	renewLeast = 10 * time.Second
+	renewShare = 100 // of the shortest life of a certificate
+)
+
+// options are those of the cache.
+func (e *engine) options(every time.Duration, log *zap.Logger) certmagic.CacheOptions {
+	return certmagic.CacheOptions{
+		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return e.config, nil },
+		RenewCheckInterval: every, Logger: log,
+	}
+}
 
 // newEngine sets certmagic up. Its clock runs until its cache is stopped.
 func (m *Manager) newEngine() (*engine, error) {
@@ -54,10 +82,8 @@ func (m *Manager) newEngine() (*engine, error) {
 			DNSProvider: client, TTL: recordTTL, Resolvers: ca.DNSServers, Logger: log,
 		}}, ca.Published}
 	}
-	e.cache = certmagic.NewCache(certmagic.CacheOptions{
-		GetConfigForCert:   func(certmagic.Certificate) (*certmagic.Config, error) { return e.config, nil },
-		RenewCheckInterval: cmp.Or(ca.Every, renewEvery), Logger: log,
-	})
+	e.every = renewEvery
+	e.cache = certmagic.NewCache(e.options(e.every, log))
 	base := certmagic.Config{
 		Storage: m.storage, Logger: log, OnEvent: m.event, ShouldEmitFunc: heard,
 		OCSP:      certmagic.OCSPConfig{DisableStapling: true}, // no CA of note has it any more

@@ -24,7 +24,6 @@ const (
 	lookTime   = 20 * time.Second
 	lookEvery  = 10 * time.Second // what is wanted, and what is due
 	retryLook  = 15 * time.Second // at a name that does not lead here
-	shortLife  = 2 * time.Hour    // of a certificate that certmagic's own pace may be too slow for
 	earlyLooks = 120              // after so many of these
 	lateLook   = 15 * time.Minute // there is less hurry
 )
@@ -139,28 +138,36 @@ func (m *Manager) names(ctx context.Context) ([]string, error) {
 	return all, err
 }
 
-// manage hands what is there to certmagic, which renews it in time, now if need be. It has
-// certmagic look more often where certificates live shortly.
+// manage hands what is there to certmagic, which renews it in time, now if need be. Where
+// certificates live shortly it is had to look more often.
 func (m *Manager) manage(ctx context.Context, e *engine) {
 	var fresh []string
-	short := false
+	every := renewEvery
 	m.mu.Lock()
 	for n, w := range m.wanted {
-		if w.cert != nil && !w.managed {
+		if w.cert == nil {
+			continue
+		}
+		if !w.managed {
 			w.managed, fresh = true, append(fresh, n)
 		}
-		short = short || w.cert != nil && w.cert.Leaf.NotAfter.Sub(w.cert.Leaf.NotBefore) < shortLife
+		every = min(every, w.cert.Leaf.NotAfter.Sub(w.cert.Leaf.NotBefore)/renewShare)
 	}
 	m.mu.Unlock()
+	if every = max(every, renewLeast); every != e.every {
+		e.every = every
+		e.cache.SetOptions(e.options(every, zapLogger(m.o.Log)))
+	}
 	for _, n := range fresh {
 		if _, err := e.config.CacheManagedCertificate(ctx, n); err != nil {
 			m.o.Log.Warn("a certificate cannot be renewed", "name", n, "error", err)
 		}
 	}
-	if len(fresh) > 0 || short {
-		if err := e.cache.RenewManagedCertificates(ctx); err != nil {
-			m.o.Log.Warn("certificates cannot be renewed", "error", err)
-		}
+	if len(fresh) == 0 && every == renewEvery {
+		return // its own pace is enough
+	}
+	if err := e.cache.RenewManagedCertificates(ctx); err != nil {
+		m.o.Log.Warn("certificates cannot be renewed", "error", err)
 	}
 }
 
@@ -212,8 +219,8 @@ func (m *Manager) order(ctx context.Context, e *engine, name string) {
 			if w.looks > earlyLooks {
 				w.next = time.Now().Add(lateLook)
 			}
-			if w.looks == 1 {
-				m.o.Log.Info("no certificate is ordered yet", "name", name, "reason", reason)
+			if w.looks == 1 && name == m.o.Host {
+				m.o.Log.Warn("no certificate is ordered yet", "name", name, "reason", reason)
 			}
 		}
 		m.mu.Unlock()

@@ -51,6 +51,9 @@ func (m *Manager) words(name string, err error) string {
 		}
 		return clip(fmt.Sprintf("%s (%s)", a, text))
 	}
+	if cause(err).Error() == again {
+		return "the CA had forgotten the account, and a new one was made: it is tried again"
+	}
 	var unknown x509.UnknownAuthorityError
 	var dns *net.DNSError
 	switch {
@@ -62,8 +65,13 @@ func (m *Manager) words(name string, err error) string {
 	return clip(cause(err).Error())
 }
 
-// cause is the innermost error that still says whom it is about.
+// cause is what an error says without the names of steps of ours that it went through.
 func cause(err error) error {
+	for _, step := range []string{" Obtain: ", " Renew: "} {
+		for err != nil && strings.Contains(err.Error(), step) && errors.Unwrap(err) != nil {
+			err = errors.Unwrap(err)
+		}
+	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		return op
