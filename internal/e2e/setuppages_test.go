@@ -142,30 +142,34 @@ func TestSetupScreens(t *testing.T) {
 	b := newBrowser(t, "MAP mail.example.org:443 127.0.0.1:"+port)
 	const site = "https://mail.example.org"
 	address := "&address=" + url.QueryEscape("alice@example.org")
-	b.look("setup", func() { b.open(site+"/setup", "Set up your mail") })
+	b.look("setup", "390 1280", func() { b.open(site+"/setup", "Set up your mail") })
 	for _, app := range web.Apps() {
-		b.look(app.Key, func() { b.open(site+"/setup?app="+app.Key+address, app.Name, "alice@example.org") })
+		widths := "1280"
+		if app.Phone {
+			widths = "390"
+		}
+		b.look(app.Key, widths, func() { b.open(site+"/setup?app="+app.Key+address, app.Name, "alice@example.org") })
 	}
-	b.look("", func() {
+	b.look("a wrong address", "", func() {
 		b.open(site+"/setup?app=k9&address="+strings.Repeat("long.", 40)+"@example.net", "There is no mail for")
 	})
-	b.look("", func() {
+	b.look("a long address", "", func() {
 		b.open(site+"/setup?app=other&address="+strings.Repeat("x", 200)+"@example.org", "Another app")
 	})
 	b.forgive("400")
-	b.look("signin", func() { b.open(site+"/setup/signin", "Sign in") })
-	b.look("invitation", func() { b.open(site+"/setup/i/ABC", "Welcome") })
+	b.look("signin", "", func() { b.open(site+"/setup/signin", "Sign in") })
+	b.look("invitation", "", func() { b.open(site+"/setup/i/ABC", "Welcome") })
 	b.click("main form button", "Your devices")
-	b.look("account", func() { b.open(site+"/setup/account", "Laptop"); b.live("Login: ok") })
-	b.look("password", func() {
+	b.look("account", "390 1280", func() { b.open(site+"/setup/account", "Laptop"); b.live("Login: ok") })
+	b.look("password", "390 1280", func() {
 		b.open(site+"/setup/account", "Laptop")
 		b.do(chromedp.Click(chromedp.CSS(`input[value="iphone"]`)), chromedp.SetValue(chromedp.CSS("#name"), "Alice’s iPhone"))
 		b.click(`form[action="/setup/devices"] button`, "The password for “Alice’s iPhone”")
 	})
 }
 
-// look has a page shown at both widths. With a name it may be photographed.
-func (b *browser) look(name string, show func()) {
+// look has a page shown at all widths, and pictures of it taken at some of them if wanted.
+func (b *browser) look(name, widths string, show func()) {
 	b.t.Helper()
 	for _, width := range []int64{360, 390, 1280} {
 		b.width(width)
@@ -173,7 +177,7 @@ func (b *browser) look(name string, show func()) {
 		if b.width(width) {
 			b.t.Errorf("%s goes beyond %d pixels", name, width)
 		}
-		if name == "" || width == 360 || os.Getenv("KURIR_UPDATE_SCREENSHOTS") == "" {
+		if !strings.Contains(widths, fmt.Sprint(width)) || os.Getenv("KURIR_UPDATE_SCREENSHOTS") == "" {
 			continue
 		}
 		picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
@@ -190,7 +194,7 @@ func (b *browser) look(name string, show func()) {
 	}
 }
 
-// smaller makes a picture of at most 256 colours out of one: those that it has most of.
+// smaller makes a picture of at most 64 colours out of one: those that it has most of.
 func smaller(t *testing.T, picture []byte) []byte {
 	t.Helper()
 	from, err := png.Decode(bytes.NewReader(picture))
@@ -200,7 +204,8 @@ func smaller(t *testing.T, picture []byte) []byte {
 	count := map[color.RGBA]int{}
 	at := func(x, y int) color.RGBA {
 		c := color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)
-		return color.RGBA{c.R &^ 7, c.G &^ 7, c.B &^ 7, 255}
+		coarse := func(v uint8) uint8 { return v&^15 | v>>4 }
+		return color.RGBA{coarse(c.R), coarse(c.G), coarse(c.B), 255}
 	}
 	r := from.Bounds()
 	for y := r.Min.Y; y < r.Max.Y; y++ {
@@ -209,7 +214,7 @@ func smaller(t *testing.T, picture []byte) []byte {
 		}
 	}
 	var palette color.Palette
-	for len(palette) < 256 && len(count) > 0 {
+	for len(palette) < 64 && len(count) > 0 {
 		var best color.RGBA
 		for c, n := range count {
 			if n > count[best] || n == count[best] && (c.R < best.R || c.R == best.R && c.G < best.G) {

@@ -52,7 +52,12 @@ func (p *setup) routes() http.Handler {
 	mux.HandleFunc("/setup/", func(w http.ResponseWriter, _ *http.Request) {
 		p.fail(w, http.StatusNotFound, "There is no such page.")
 	})
-	return http.NewCrossOriginProtection().Handler(mux)
+	own := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", pagePolicy+whole)
+		w.Header().Set("Referrer-Policy", "same-origin") // with none at all, browsers send Origin: null
+		own.ServeHTTP(w, r)
+	})
 }
 
 // page is what every page shows.
@@ -70,12 +75,9 @@ func (p *setup) page(r *http.Request, title string) page {
 // show sends a page.
 func (p *setup) show(w http.ResponseWriter, status int, name string, data any) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	frames := whole
 	if name == "live" {
-		frames = within
+		w.Header().Set("Content-Security-Policy", pagePolicy+within)
 	}
-	w.Header().Set("Content-Security-Policy", pagePolicy+frames)
-	w.Header().Set("Referrer-Policy", "same-origin") // with none at all, browsers send Origin: null
 	w.WriteHeader(status)
 	if err := p.pages.ExecuteTemplate(w, name+".html", data); err != nil {
 		p.log().Debug("a page was not sent whole", "page", name, "error", err)
