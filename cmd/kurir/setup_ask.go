@@ -18,8 +18,8 @@ import (
 // typist is the person at the terminal.
 type typist struct {
 	*env
-	lines chan string // what is typed, line by line; closed at the end of input
-	want  chan struct{}
+	lines chan string   // what is typed, line by line; closed at the end of input
+	want  chan struct{} // a line is to be read
 }
 
 // maxTyped bounds an answer, in bytes.
@@ -28,7 +28,7 @@ const maxTyped = 1000
 // newTypist reads no further than to the end of the line that is asked for, so that
 // secrets can be read from the same terminal.
 func newTypist(e *env) *typist {
-	t := &typist{env: e, lines: make(chan string), want: make(chan struct{})}
+	t := &typist{env: e, lines: make(chan string), want: make(chan struct{}, 1)}
 	go func() { // ends with the process, or with the input
 		defer close(t.lines)
 		for range t.want {
@@ -73,8 +73,7 @@ func (t *typist) answer(ctx context.Context, question, otherwise string, valid f
 		t.printf("%s: ", prompt)
 		select {
 		case t.want <- struct{}{}:
-		case <-ctx.Done():
-			return "", ctx.Err()
+		default: // the one before is still being read; that is the answer, or the end
 		}
 		select {
 		case line, ok := <-t.lines:
@@ -126,9 +125,10 @@ func (t *typist) hidden(ctx context.Context, prompt string) (string, error) {
 	}
 }
 
-// upperFirst begins a sentence.
+// upperFirst begins a sentence; addresses stay as they are.
 func upperFirst(s string) string {
-	if s == "" {
+	word, _, _ := strings.Cut(s, " ")
+	if s == "" || strings.Contains(word, "@") {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
@@ -250,7 +250,8 @@ func (r *setupRun) askPassword(ctx context.Context) error {
 			break
 		}
 		if err := tooWeak(first, r.result.Account); err != nil {
-			r.prose("  ", "  ", upperFirst(err.Error())+".")
+			text, _, _ := strings.Cut(err.Error(), ": ") // what follows is about flags
+			r.prose("  ", "  ", upperFirst(text)+".")
 			continue
 		}
 		again, err := r.typing.hidden(ctx, "The same once more")

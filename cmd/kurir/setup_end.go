@@ -71,6 +71,9 @@ func (r *setupRun) printDNS(ctx context.Context) (dnsTarget, error) {
 // for a provider (PTR), or for the certificate.
 var published = []string{"zone", "mx", "address", "spf", "dkim", "dmarc"}
 
+// fewFindings are told in the step about the DNS.
+const fewFindings = 3
+
 // checkDNSOf looks at the DNS, until it is right if somebody waits for that.
 func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err error) {
 	if r.skips("dns") {
@@ -83,7 +86,15 @@ func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err
 	}
 	if r.waits() {
 		r.heading("The DNS, as the world sees it now. Ctrl-C leaves off; kurir setup " + r.result.Domain + " goes on later")
-		if _, err := r.watchDNS(ctx, t, func(ctx context.Context) dnsutil.Report { return check(ctx, published) }); err != nil {
+		// Warnings are told below; somebody who waits is not kept by them.
+		errorsOnly := func(ctx context.Context) dnsutil.Report {
+			report := check(ctx, published)
+			if report.Errors == 0 {
+				report.Warnings = 0
+			}
+			return report
+		}
+		if _, err := r.watchDNS(ctx, t, errorsOnly); err != nil {
 			return false, err
 		}
 	} else {
@@ -94,9 +105,15 @@ func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err
 		return false, ctx.Err()
 	}
 	s := setup.Step{Name: "dns", Outcome: setup.OK, Text: "The DNS says all that it has to."}
-	if report.Errors+report.Warnings > 0 {
+	if left := report.Errors + report.Warnings; left > 0 {
 		s = setup.Step{Name: "dns", Outcome: setup.Todo, Text: "The DNS does not say all of that yet: " + reportSummary(report) + ".",
 			Do: "Publish the records above. Each finding, and when all is right: kurir dns check " + r.result.Domain + " --watch"}
+		for _, f := range byLevel(report)[:min(left, fewFindings)] {
+			s.Text += " " + f.What
+		}
+		if left > fewFindings {
+			s.Text += " And more."
+		}
 	}
 	r.report(s)
 	// The name of the server has to lead here before it can have a certificate.
@@ -258,19 +275,15 @@ func (r *setupRun) printEnd(ctx context.Context) {
 		}
 	}
 	r.printInvite(ctx)
-	var left []string
-	for _, s := range p.Steps {
-		if s.Outcome == setup.Todo || s.Outcome == setup.Problem {
-			left = append(left, fmt.Sprintf("%-8s %s", s.Outcome, s.Text))
-		}
-	}
 	r.heading("What remains")
-	if len(left) == 0 {
+	if p.Todos+p.Problems == 0 {
 		r.printf("Nothing: mail works. What comes up later: kurir check, kurir health.\n")
 		return
 	}
-	for _, line := range left {
-		r.prose("", "         ", line)
+	for _, s := range p.Steps {
+		if s.Outcome == setup.Todo || s.Outcome == setup.Problem {
+			r.prose(fmt.Sprintf("%-8s ", s.Outcome), "         ", s.Text)
+		}
 	}
 	r.prose("\n", "", "Run kurir setup "+p.Domain+" again at any time: it goes on from here. Of this server: kurir check -c "+quote(filepath.Clean(p.Config)))
 }

@@ -27,7 +27,10 @@ func Test(to, id string, events []MailEvent, waits bool, waited time.Duration) S
 		}
 	}
 	where := strings.TrimSpace(last.Host)
-	reply := strings.TrimSpace(fmt.Sprint(last.Code, " ", last.Status, " ", last.Reply))
+	reply := strings.TrimSpace(last.Status + " " + last.Reply)
+	if last.Code != 0 {
+		reply = fmt.Sprint(last.Code, " ", reply)
+	}
 	see := "kurir queue show " + id
 	switch {
 	case last.Kind == "sent" || last.Kind == "delivered":
@@ -45,8 +48,10 @@ func Test(to, id string, events []MailEvent, waits bool, waited time.Duration) S
 	case last.Kind == "deferred":
 		return step("test", Todo, "%s does not take the test message yet: %s", where, reply).
 			because("That is usual for a server that nobody knows yet (greylisting). It is tried again by itself.", "See in some minutes: "+see)
+	case last.Kind != "" && !waits && last.Code == 0:
+		return step("test", Todo, "The test message was returned: %s", reply).because("", Refusal(last)+" All about it: "+see)
 	case last.Kind != "" && !waits:
-		return step("test", Todo, "The test message was refused by %s: %s", orText(where, "this server"), reply).
+		return step("test", Todo, "The test message was refused by %s: %s", orText(where, "the other server"), reply).
 			because("", Refusal(last)+" All about it: "+see)
 	}
 	return step("test", Todo, "After %s the test message is still on its way.", waited.Round(time.Second)).because("", "See what becomes of it: "+see)
@@ -79,10 +84,12 @@ func Refusal(e MailEvent) string {
 		return "The records in the DNS are not seen there yet, or not right: kurir dns check tells, and mend it; then wait an hour."
 	case has("blocklist", "blacklist", "blocked", "spamhaus", "listed", "reputation", "banned"):
 		return "The address has a bad name from who had it before: the reply says where to ask for its removal; or let mail leave through a smarthost (docs/sending.md)."
+	case has("5.1.2", "exist in the dns"):
+		return "There is no such domain: run this again with --test-to and the right address."
 	case has("5.1.1", "user unknown", "no such user", "does not exist", "mailbox unavailable"):
 		return "The address does not exist there: run this again with --test-to and the right one."
 	}
-	return "The reply says why, in the words of the other server."
+	return "The reply says why, in the words of who refused it."
 }
 
 func orText(s, otherwise string) string {

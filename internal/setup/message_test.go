@@ -23,7 +23,8 @@ func TestTest(t *testing.T) {
 		{"blocked", []MailEvent{taken, {Kind: "deferred", Reply: "mx.b.test: connection timed out"}}, true, Todo, "has not left yet: mx.b.test: connection timed out", "blocks port 25"},
 		{"no DNS", []MailEvent{taken, {Kind: "deferred"}}, true, Todo, "no server of me@b.test was reached", "DNS works"},
 		{"refused for its name", []MailEvent{taken, {Kind: "failed", Host: "mx.b.test", Code: 550, Status: "5.7.25", Reply: "no PTR"}}, false, Todo, "refused by mx.b.test: 550 5.7.25 no PTR", "leads back to it (PTR)"},
-		{"failed, and the report of it", []MailEvent{taken, {Kind: "failed", Host: "mx.b.test", Code: 550, Reply: "no"}, {Kind: "notice", Reply: "q2"}}, false, Todo, "refused by mx.b.test: 550  no", "other server"},
+		{"failed, and the report of it", []MailEvent{taken, {Kind: "failed", Host: "mx.b.test", Code: 550, Reply: "no"}, {Kind: "notice", Reply: "q2"}}, false, Todo, "refused by mx.b.test: 550 no", "who refused it"},
+		{"returned", []MailEvent{taken, {Kind: "failed", Status: "5.1.2", Reply: "b.test does not exist in the DNS."}}, false, Todo, "was returned: 5.1.2 b.test does", "no such domain"},
 		{"held", []MailEvent{taken, {Kind: "held", Reply: "limit"}}, true, Todo, "waits for you: limit", "kurir queue release q1"},
 		{"slow", []MailEvent{taken}, true, Todo, "After 30s", "kurir queue show q1"},
 		{"nothing known", nil, true, Todo, "After 30s", "kurir queue show q1"},
@@ -37,11 +38,12 @@ func TestTest(t *testing.T) {
 
 func TestRefusal(t *testing.T) {
 	for reply, want := range map[string]string{
-		"550 5.7.26 unauthenticated":            "records in the DNS",
-		"554 blocked using zen.spamhaus.org":    "bad name",
-		"550 5.1.1 no such user":                "does not exist there",
-		"450 cannot find your reverse hostname": "(PTR)",
-		"550 no":                                "in the words of the other server",
+		"550 5.7.26 unauthenticated":              "records in the DNS",
+		"554 blocked using zen.spamhaus.org":      "bad name",
+		"5.1.2 b.test does not exist in the DNS.": "no such domain",
+		"550 5.1.1 no such user":                  "does not exist there",
+		"450 cannot find your reverse hostname":   "(PTR)",
+		"550 no":                                  "in the words of who refused it",
 	} {
 		if got := Refusal(MailEvent{Reply: reply}); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", reply, got)
