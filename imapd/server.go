@@ -58,6 +58,9 @@ type Server struct {
 	// Location is the time zone of INTERNALDATE and of the days in SEARCH; nil means UTC.
 	Location *time.Location
 
+	// Observe is told of each command that IMAP knows, but IDLE, and how long it took; nil: nobody is.
+	Observe func(command string, took time.Duration)
+
 	LoginTimeout time.Duration // from the first byte to a login; zero means 60 seconds
 	IdleTimeout  time.Duration // without a command, then BYE; zero means 30 minutes
 	KeepAlive    time.Duration // between two "* OK Still here" in IDLE; zero means 2 minutes, less than zero never

@@ -208,7 +208,11 @@ func (s *session) one() error {
 func (s *session) run(cmd *command) error {
 	err := cmd.err
 	if err == nil {
+		begun := time.Now()
 		err = cmd.spec.run(s, cmd)
+		if s.srv.Observe != nil && cmd.name != "IDLE" {
+			s.srv.Observe(cmd.name, time.Since(begun))
+		}
 	}
 	var broken connError
 	switch {

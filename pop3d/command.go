@@ -1,6 +1,9 @@
 package pop3d
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // state is where a session stands (RFC 1939 section 3). The UPDATE state is QUIT itself.
 type state uint8
@@ -52,7 +55,12 @@ func (s *session) dispatch(line string) error {
 		}
 		return syntax("Not after login")
 	}
-	return c.run(s, arg)
+	begun := time.Now()
+	err := c.run(s, arg)
+	if s.srv.Observe != nil {
+		s.srv.Observe(verb, time.Since(begun))
+	}
+	return err
 }
 
 // noArgument refuses what follows a command that takes nothing.

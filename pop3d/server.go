@@ -61,6 +61,9 @@ type Server struct {
 	TLS *tls.Config
 	// AllowPlaintext says whether a client at this address may log in without TLS. nil: no.
 	AllowPlaintext func(netip.Addr) bool
+	// Observe is told of each command that is legal where it comes, and how long it took; nil:
+	// nobody is.
+	Observe func(command string, took time.Duration)
 	// Log is the parent of each session's logger; nil means no log. A listener that is a
 	// *listen.Listener already brings its own.
 	Log *slog.Logger

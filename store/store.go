@@ -247,6 +247,13 @@ func (s *Store) clearTmp(dir string) error {
 // tmpPrefix begins the names that kurir makes in tmp/; those of this run begin with s.run.
 const tmpPrefix = "kurir-"
 
+// OpenAccounts counts the accounts whose mail is open.
+func (s *Store) OpenAccounts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.accounts)
+}
+
 // Close stops the store cleanly: every mailbox is marked so that its index can be
 // trusted at the next opening. Sessions that still hold something get errors.
 func (s *Store) Close() error {

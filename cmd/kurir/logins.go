@@ -68,7 +68,10 @@ func (d *data) openLogins(ctx context.Context, o dataOptions) (err error) {
 // newAuth is what checks all logins.
 func (s *site) newAuth() *auth.Authenticator {
 	return auth.New(auth.Options{
-		Directory: s.data.directory, Log: s.log, Shared: s.shared.Is, Secret: s.data.loginSecret, Observe: s.data.logins.Observe,
+		Directory: s.data.directory, Log: s.log, Shared: s.shared.Is, Secret: s.data.loginSecret, Observe: func(e auth.Event) {
+			s.countLogin(e)
+			s.data.logins.Observe(e)
+		},
 		Settings: loginSettings(s.cfg),
 	})
 }

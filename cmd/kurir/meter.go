@@ -9,20 +9,8 @@ import (
 	"kurir/smtpd"
 )
 
-// meteredAuth counts logins.
-type meteredAuth struct {
-	*auth.Authenticator
-	metrics *telemetry.Metrics
-}
-
-func (s *site) logins() meteredAuth { return meteredAuth{s.auth, s.metrics} }
-
-// Authenticate is the authenticator's.
-func (m meteredAuth) Authenticate(ctx context.Context, a auth.Attempt) (auth.Login, error) {
-	login, err := m.Authenticator.Authenticate(ctx, a)
-	m.metrics.Login(a.Protocol, auth.Result(err))
-	return login, err
-}
+// logins checks logins, which it has counted (newAuth).
+func (s *site) logins() *auth.Authenticator { return s.auth }
 
 // meteredStore counts deliveries.
 type meteredStore struct {
@@ -59,3 +47,28 @@ func countMessage(m *telemetry.Metrics, protocol, result string) {
 	}
 	m.MessageRefused(protocol, result)
 }
+
+// countAsked has the metrics ask for what is known at each moment.
+func (s *site) countAsked() {
+	s.metrics.Ask(telemetry.Asked{
+		Queue: func() (telemetry.Queue, bool) {
+			c, err := s.data.queue.Waiting(context.Background())
+			return telemetry.Queue{
+				Recipients: map[string]int{"local": c.Local, "remote": c.Remote, "held": c.Held},
+				Messages:   c.Messages, Failing: c.Failing, Oldest: c.Oldest,
+			}, err == nil
+		},
+		Certificates: func() (all []telemetry.Certificate) {
+			for _, c := range s.fronts.site().certs.Certificates() {
+				for _, n := range c.Names {
+					all = append(all, telemetry.Certificate{Name: n, NotAfter: c.NotAfter})
+				}
+			}
+			return all
+		},
+		OpenAccounts: s.data.store.OpenAccounts,
+	})
+}
+
+// countLogin counts an attempt to log in.
+func (s *site) countLogin(e auth.Event) { s.metrics.Login(e.Protocol, e.Mechanism, e.Result) }

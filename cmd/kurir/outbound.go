@@ -178,14 +178,3 @@ func (s *site) devices() []smtpd.Device {
 	}
 	return all
 }
-
-// countWaiting has the metrics count what waits in the queue.
-func (s *site) countWaiting() {
-	s.metrics.Queue(func() map[string]int {
-		c, err := s.data.queue.Waiting(context.Background())
-		if err != nil {
-			return nil
-		}
-		return map[string]int{"local": c.Local, "remote": c.Remote, "held": c.Held}
-	})
-}

@@ -222,7 +222,10 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		TLS: s.smtpTLS(m), AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,
-		Observe: func(result string, _ int64, _ time.Duration) { countMessage(s.metrics, m.String(), result) },
+		Observe: func(result string, _ int64, took time.Duration) {
+			countMessage(s.metrics, m.String(), result)
+			s.metrics.MessageAnswered(m.String(), took)
+		},
 	}
 }
 
@@ -236,7 +239,8 @@ func (s *site) smtpTLS(m smtpd.Mode) *tls.Config {
 
 func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
-		Store: s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
+		Observe: func(command string, took time.Duration) { s.metrics.Command("imap", command, took) },
+		Store:   s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
 		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.imap,
 	}
@@ -244,7 +248,8 @@ func (s *site) imapServer() *imapd.Server {
 
 func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
-		Store: s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
+		Observe: func(command string, took time.Duration) { s.metrics.Command("pop3", command, took) },
+		Store:   s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
 		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.pop3,
 	}
 }

@@ -47,7 +47,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 		setupCommand(e), setupDataCommand(e), serveCommand(e), reloadCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
 		domainCommand(e), accountCommand(e), aliasCommand(e), groupCommand(e), mailboxCommand(e), dkimCommand(e),
 		queueCommand(e), suppressionCommand(e), traceCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e), certificateCommand(e),
-		referenceCommand(e),
+		debugCommand(e), referenceCommand(e),
 	)
 	noFiles(root)
 	return root

@@ -81,7 +81,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	s.data.service.Forget, s.data.service.EndCredential = s.forget, s.endCredential
 	s.data.service.Problems = s.metrics.Health.Red
 	s.data.service.Certificates = func() *certs.Manager { return s.fronts.site().certs }
-	s.countWaiting()
+	s.countAsked()
 	s.countDisk()
 	s.checkDevices(ctx)
 	if s.prepare != nil {
@@ -203,12 +203,14 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	backs.Go(func() { s.watchDisk(back) })
 	backs.Go(func() { s.watch(back) })
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
+	s.metrics.Health.SetReady(true)
 	s.super.ready(s.cfg)
 	if s.ready != nil {
 		s.ready()
 	}
 	<-front.Done()
 	s.log.Info("stopping")
+	s.metrics.Health.SetReady(false)
 	s.super.stopping()
 	s.fronts.waitAll()
 	stopBack()

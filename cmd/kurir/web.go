@@ -11,6 +11,7 @@ import (
 // webServer is what the admin and a proxy reach: the figures, and the public pages.
 func (s *site) webServer() *web.Server {
 	server := s.publicServer()
+	server.Ready = s.metrics.Health.ReadyHandler()
 	server.Health, server.Metrics, server.Outer = s.metrics.Health.Handler(), s.metrics.Handler(), s.certs.HTTPChallenge
 	server.Open = false
 	return server

@@ -190,6 +190,7 @@ func (s *Server) handler(log *slog.Logger) http.Handler {
 	table := operations()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/send", func(w http.ResponseWriter, r *http.Request) { s.send(w, r, log) })
+	mux.HandleFunc("POST /v1/debug", func(w http.ResponseWriter, r *http.Request) { s.debug(w, r, log) })
 	mux.HandleFunc("POST /v1/{operation}", func(w http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("operation")
 		h, ok := table[name]

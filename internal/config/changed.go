@@ -7,7 +7,7 @@ import (
 
 // fixed are the keys, and with a dot at the end the sections, that a running server cannot
 // change: what lies on disk under its lock, and the name that others know it by.
-var fixed = []string{"hostname", "data", "control", "confine", "store.", "lmtp.socket_mode"}
+var fixed = []string{"hostname", "data", "control", "confine", "store.", "trace.", "lmtp.socket_mode"}
 
 // IsFixed tells whether a change of the key waits for a restart of the server.
 func IsFixed(key string) bool {

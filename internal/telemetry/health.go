@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -18,6 +19,7 @@ type Health struct {
 	// again, or is red for another reason.
 	Log *slog.Logger
 
+	ready  atomic.Bool
 	mu     sync.Mutex
 	checks map[string]string // by name: why it is red, "" if green
 }
@@ -47,6 +49,39 @@ func (h *Health) Set(name string, err error) {
 	}
 }
 
+// SetReady says whether the server serves: all its ports are open, and it is not about to stop.
+func (h *Health) SetReady(is bool) { h.ready.Store(is) }
+
+// Ready tells what SetReady has said; at first it is false.
+func (h *Health) Ready() bool { return h.ready.Load() }
+
+// ReadyHandler answers GET /readyz: 200 with "ready" while the server serves, else 503. What is
+// red makes no difference: who is sent elsewhere for a full disk would find nobody.
+func (h *Health) ReadyHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !onlyRead(w, r) {
+			return
+		}
+		if !h.Ready() {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Write([]byte("ready\n")) // a client that went away is no matter
+	})
+}
+
+// onlyRead refuses all methods but GET and HEAD, and says that the answer is of this moment.
+func onlyRead(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return false
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return true
+}
+
 // Checks are all checks that were ever set, by name, with the reason why each is red,
 // or "" if it is green.
 func (h *Health) Checks() map[string]string {
@@ -66,12 +101,9 @@ func (h *Health) Red() map[string]string {
 // {"red":{"disk":"no space left"}}. The reasons may name files: it is not for strangers.
 func (h *Health) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		if !onlyRead(w, r) {
 			return
 		}
-		w.Header().Set("Cache-Control", "no-store")
 		red := h.Red()
 		if len(red) == 0 {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -90,9 +122,17 @@ type healthCollector struct{ h *Health }
 // healthDesc is never changed.
 var healthDesc = prometheus.NewDesc("kurir_health_ok", "1 if a check is green, 0 if it is red.", []string{"check"}, nil)
 
-func (c healthCollector) Describe(ch chan<- *prometheus.Desc) { ch <- healthDesc }
+// readyDesc is never changed.
+var readyDesc = prometheus.NewDesc("kurir_ready", "1 while the server serves, 0 while it starts or stops.", nil, nil)
+
+func (c healthCollector) Describe(ch chan<- *prometheus.Desc) { ch <- healthDesc; ch <- readyDesc }
 
 func (c healthCollector) Collect(ch chan<- prometheus.Metric) {
+	ready := 0.0
+	if c.h.Ready() {
+		ready = 1
+	}
+	ch <- prometheus.MustNewConstMetric(readyDesc, prometheus.GaugeValue, ready)
 	checks := c.h.Checks()
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		ok := 0.0

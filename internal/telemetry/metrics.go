@@ -9,7 +9,6 @@ package telemetry
 
 import (
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +28,7 @@ type Metrics struct {
 	connsOpen   *prometheus.GaugeVec     // protocol
 	conns       *prometheus.CounterVec   // protocol
 	connsRefuse *prometheus.CounterVec   // protocol, reason
-	logins      *prometheus.CounterVec   // protocol, result
+	logins      *prometheus.CounterVec   // protocol, mechanism, result
 	accepted    *prometheus.CounterVec   // protocol
 	refused     *prometheus.CounterVec   // protocol, reason
 	delivered   *prometheus.CounterVec   // result
@@ -42,8 +41,10 @@ type Metrics struct {
 	relayed     *prometheus.CounterVec   // result
 	tlsStopped  *prometheus.CounterVec
 	relay       prometheus.Histogram // seconds
-	queue       *queueCollector
 	disk        *diskCollector
+	commands    *prometheus.HistogramVec // protocol, command, seconds
+	receiving   *prometheus.HistogramVec // protocol, seconds
+	asked       *askedCollector
 	traceLost   *prometheus.CounterVec
 	notices     *prometheus.CounterVec // result
 }
@@ -60,7 +61,7 @@ func New() *Metrics {
 			Name: "kurir_connections_open", Help: "Connections open now."}, []string{"protocol"}),
 		conns:       counter("kurir_connections_total", "Connections accepted.", "protocol"),
 		connsRefuse: counter("kurir_connections_refused_total", "Connections refused for want of room.", "protocol", "reason"),
-		logins:      counter("kurir_logins_total", "Logins tried.", "protocol", "result"),
+		logins:      counter("kurir_logins_total", "Logins tried.", "protocol", "mechanism", "result"),
 		accepted:    counter("kurir_messages_accepted_total", "Messages that kurir took responsibility for.", "protocol"),
 		refused:     counter("kurir_messages_refused_total", "Messages or recipients refused in the session.", "protocol", "reason"),
 		delivered:   counter("kurir_messages_delivered_total", "Deliveries into a mailbox, one for each recipient.", "result"),
@@ -81,15 +82,21 @@ func New() *Metrics {
 		relay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "kurir_relay_seconds", Help: "Time of one attempt to hand a message to another host.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
-		queue:     &queueCollector{},
-		disk:      &diskCollector{},
+		disk: &diskCollector{},
+		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kurir_command_seconds", Help: "Time of one command of IMAP or POP3, from its last octet to its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}, []string{"protocol", "command"}), // 1 ms to 16 s
+		receiving: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "kurir_message_answer_seconds", Help: "Time from the last octet of a message to the answer to its client.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 12)}, []string{"protocol"}), // 1 ms to 24 s
+		asked:     &askedCollector{},
 		traceLost: counter("kurir_trace_dropped_total", "Records of the trace that were forgotten for want of room."),
 		notices:   counter("kurir_notices_total", "Mails to the administrator.", "result"),
 	}
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.queue, m.disk, m.tlsStopped, m.notices, m.traceLost,
+		m.relayed, m.relay, m.disk, m.commands, m.receiving, m.asked, buildInfo(), m.tlsStopped, m.notices, m.traceLost,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -114,10 +121,6 @@ func (m *Metrics) ConnClosed(protocol string) { m.connsOpen.WithLabelValues(prot
 func (m *Metrics) ConnRefused(protocol, reason string) {
 	m.connsRefuse.WithLabelValues(protocol, reason).Inc()
 }
-
-// Login counts a login that was tried; result is a word such as "ok", "invalid",
-// "throttled", "disabled" or "error".
-func (m *Metrics) Login(protocol, result string) { m.logins.WithLabelValues(protocol, result).Inc() }
 
 // MessageAccepted counts a message that was answered with 250 (or OK, for APPEND).
 func (m *Metrics) MessageAccepted(protocol string) { m.accepted.WithLabelValues(protocol).Inc() }
@@ -176,30 +179,4 @@ func (m *Metrics) Notice(err error) {
 		result = "error"
 	}
 	m.notices.WithLabelValues(result).Inc()
-}
-
-// Queue has count asked at each scrape: how many recipients wait, by a word for why.
-func (m *Metrics) Queue(count func() map[string]int) { m.queue.count.Store(&count) }
-
-// queueCollector exports what waits in the queue.
-type queueCollector struct {
-	count atomic.Pointer[func() map[string]int]
-}
-
-func (q *queueCollector) desc() *prometheus.Desc {
-	return prometheus.NewDesc("kurir_queue_recipients", "Recipients that wait in the queue.", []string{"state"}, nil)
-}
-
-// Describe is prometheus.Collector's.
-func (q *queueCollector) Describe(to chan<- *prometheus.Desc) { to <- q.desc() }
-
-// Collect is prometheus.Collector's.
-func (q *queueCollector) Collect(to chan<- prometheus.Metric) {
-	count := q.count.Load()
-	if count == nil {
-		return
-	}
-	for state, n := range (*count)() {
-		to <- prometheus.MustNewConstMetric(q.desc(), prometheus.GaugeValue, float64(n), state)
-	}
 }

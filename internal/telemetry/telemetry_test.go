@@ -36,9 +36,9 @@ func TestMetrics(t *testing.T) {
 	}
 	m.ConnClosed("imap")
 	m.ConnRefused("smtp", "connections")
-	m.Login("imap", "ok")
-	m.Login("imap", "invalid")
-	m.Login("imap", "invalid")
+	m.Login("imap", "PLAIN", "ok")
+	m.Login("imap", "PLAIN", "invalid")
+	m.Login("imap", "x\xff", "invalid")
 	m.MessageAccepted("smtp")
 	m.MessageRefused("smtp", "unknown_user")
 	m.MessageDelivered(3*time.Millisecond, nil)
@@ -50,7 +50,21 @@ func TestMetrics(t *testing.T) {
 	m.Relayed("deferred", 1)
 	m.TLSStopped()
 	m.RelayTook(20 * time.Millisecond)
-	m.Queue(func() map[string]int { return map[string]int{"waiting": 4, "held": 1} })
+	m.Ask(Asked{
+		Queue: func() (Queue, bool) {
+			return Queue{Recipients: map[string]int{"waiting": 4, "held": 1}, Messages: 3, Failing: 1, Oldest: time.Now().Add(-time.Minute)}, true
+		},
+		Certificates: func() []Certificate {
+			return []Certificate{{"mail.example.org", time.Unix(1_800_000_000, 0)}, {"mail.example.org", time.Unix(1, 0)}, {Name: "new.example.org"}}
+		},
+		OpenAccounts: func() int { return 5 },
+	})
+	m.Disk(func() (Disk, bool) { return Disk{Free: 7, Total: 9, Reserve: 8, Short: true}, true })
+	m.Command("imap", "FETCH", time.Millisecond)
+	m.MessageAnswered("smtp", time.Millisecond)
+	m.Notice(errors.New("nobody"))
+	m.TraceDropped(3)
+	m.Health.SetReady(true)
 	m.Health.Set("store", nil)
 	m.Health.Set("disk", errors.New("full"))
 
@@ -69,8 +83,15 @@ func TestMetrics(t *testing.T) {
 		`kurir_connections_open{protocol="imap"} 2`,
 		`kurir_connections_total{protocol="imap"} 3`,
 		`kurir_connections_refused_total{protocol="smtp",reason="connections"} 1`,
-		`kurir_logins_total{protocol="imap",result="invalid"} 2`,
-		`kurir_logins_total{protocol="imap",result="ok"} 1`,
+		`kurir_logins_total{mechanism="PLAIN",protocol="imap",result="invalid"} 1`,
+		`kurir_logins_total{mechanism="other",protocol="imap",result="invalid"} 1`,
+		`kurir_logins_total{mechanism="PLAIN",protocol="imap",result="ok"} 1`,
+		`kurir_queue_messages 3`, `kurir_queue_failing_destinations 1`, `kurir_queue_oldest_seconds 60`,
+		`kurir_certificate_not_after_timestamp_seconds{name="mail.example.org"} 1.8e+09`,
+		`kurir_certificate_not_after_timestamp_seconds{name="new.example.org"} 0`,
+		`kurir_store_open_accounts 5`, `kurir_ready 1`, `kurir_build_info{`, `kurir_disk_short 1`, `kurir_disk_free_bytes 7`,
+		`kurir_command_seconds_count{command="FETCH",protocol="imap"} 1`, `kurir_message_answer_seconds_count{protocol="smtp"} 1`,
+		`kurir_notices_total{result="error"} 1`, `kurir_trace_dropped_total 3`,
 		`kurir_messages_accepted_total{protocol="smtp"} 1`,
 		`kurir_messages_refused_total{protocol="smtp",reason="unknown_user"} 1`,
 		`kurir_messages_delivered_total{result="ok"} 1`,

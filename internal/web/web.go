@@ -1,7 +1,7 @@
 // Package web is kurir's HTTP front-end. For everybody: how mail apps find their settings
 // (autoconfig, Autodiscover, profiles for Apple's devices), the policy of MTA-STS, and the
-// pages under /setup, where people set up their devices. For the admin: /healthz for
-// container health checks and load balancers, /metrics for Prometheus, and an index page
+// pages under /setup, where people set up their devices. For the admin: /healthz and
+// /readyz for container health checks and load balancers, /metrics for Prometheus, and an index page
 // that names them. It knows no mail; what it shows comes from what it is given.
 package web
 
@@ -24,6 +24,7 @@ type Server struct {
 	Hostname string                               // shown on the index page
 	Version  string                               // shown on the index page
 	Health   http.Handler                         // answers /healthz; nil: 404
+	Ready    http.Handler                         // answers /readyz; nil: 404
 	Metrics  http.Handler                         // answers /metrics; nil: 404
 	Outer    func(next http.Handler) http.Handler // goes around all routes; nil: nothing
 	Grace    time.Duration                        // how long open requests may still take after the stop; zero means one second
@@ -89,7 +90,7 @@ func (s *Server) log() *slog.Logger {
 func (s *Server) Handler() http.Handler {
 	page := template.Must(template.New("index").Parse(indexText))
 	mux := http.NewServeMux()
-	for path, h := range map[string]http.Handler{"GET /healthz": s.Health, "GET /metrics": s.Metrics} {
+	for path, h := range map[string]http.Handler{"GET /healthz": s.Health, "GET /readyz": s.Ready, "GET /metrics": s.Metrics} {
 		if h != nil {
 			mux.Handle(path, h)
 		}
