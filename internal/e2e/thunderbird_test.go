@@ -91,8 +91,8 @@ func (b *thunderbird) shows(folder string, want ...string) {
 	}
 }
 
-// addAccount sets alice up by hand, with TLS from the start.
-func (b *thunderbird) addAccount(s *server) {
+// trust has Thunderbird trust the server's CA.
+func (b *thunderbird) trust(s *server) {
 	b.t.Helper()
 	ca, err := os.ReadFile(s.ca())
 	if err != nil {
@@ -100,8 +100,14 @@ func (b *thunderbird) addAccount(s *server) {
 	}
 	block, _ := pem.Decode(ca)
 	b.do(`const db = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB);
-db.addCert(args[3].map(c => String.fromCharCode(c)).join(""), "CTu,,");
-const server = MailServices.accounts.createIncomingServer(args[0], "127.0.0.1", "imap");
+db.addCert(args[0].map(c => String.fromCharCode(c)).join(""), "CTu,,");`, ints(block.Bytes))
+}
+
+// addAccount sets alice up by hand, with TLS from the start.
+func (b *thunderbird) addAccount(s *server) {
+	b.t.Helper()
+	b.trust(s)
+	b.do(`const server = MailServices.accounts.createIncomingServer(args[0], "127.0.0.1", "imap");
 server.port = args[1]; server.socketType = 3; server.authMethod = 3; server.password = args[2];
 const identity = MailServices.accounts.createIdentity();
 identity.email = args[0];
@@ -109,7 +115,7 @@ const account = MailServices.accounts.createAccount();
 account.addIdentity(identity);
 account.incomingServer = server;
 MailServices.accounts.defaultAccount = account;
-server.performExpand(null);`, alice, imapsPort+s.offset, password, ints(block.Bytes))
+server.performExpand(null);`, alice, imapsPort+s.offset, password)
 }
 
 // ints gives octets in a form that JSON leaves alone.
