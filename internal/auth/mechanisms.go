@@ -25,8 +25,7 @@ func KnownMechanisms() []string { return []string{Plain, LoginSASL, User, Scram,
 
 // Settings are what an administrator may choose, and change while the server runs.
 type Settings struct {
-	// Mechanisms are those that are on offer; nil: Plain, LoginSASL, User and External, and Scram and ScramPlus
-	// too if OwnPassword leaves own passwords out of all mail apps.
+	// Mechanisms are those that are on offer; nil: DefaultMechanisms.
 	Mechanisms []string
 	// OwnPassword are the protocols that an account's own password is good for; nil: all. App
 	// passwords are good for those that they were made for.
@@ -43,11 +42,13 @@ func (a *Authenticator) Configure(s Settings) {
 
 // DefaultMechanisms are what Settings offer if nothing else is chosen. Programs that know
 // SCRAM take it wherever it is offered, and some give up when it fails, as it does with the
-// account's own password: so it is offered where own passwords are not for mail apps.
+// account's own password (mbsync): so it is offered where own passwords are not for mail
+// apps. Of channel bindings some programs know none that TLS 1.3 has, and choose ScramPlus all
+// the same and fail (mutt 2.2): that has to be asked for.
 func DefaultMechanisms(own []string) []string {
 	all := []string{Plain, LoginSASL, User, External}
 	if own != nil && !slices.ContainsFunc(own, func(p string) bool { return p != "web" }) {
-		all = append(all, Scram, ScramPlus)
+		all = append(all, Scram)
 	}
 	return all
 }

@@ -354,7 +354,7 @@ func TestMechanisms(t *testing.T) {
 		{Settings{}, nil, "PLAIN LOGIN", true},
 		{Settings{}, &state, "PLAIN LOGIN", true},
 		{Settings{OwnPassword: []string{"web", "imap"}}, &state, "PLAIN LOGIN", true},
-		{Settings{OwnPassword: []string{"web"}}, &state, "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN", true},
+		{Settings{OwnPassword: []string{"web"}}, &state, "SCRAM-SHA-256 PLAIN LOGIN", true},
 		{Settings{OwnPassword: []string{}}, nil, "SCRAM-SHA-256 PLAIN LOGIN", true},
 		{Settings{}, &withCert, "EXTERNAL PLAIN LOGIN", true},
 		{Settings{}, &noName, "PLAIN LOGIN", true},

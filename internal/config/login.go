@@ -23,8 +23,9 @@ func loginFields(c *Config) []field {
 		{key: "login.mechanisms", target: &l.Mechanisms,
 			doc: "How mail apps may log in: \"plain\" and \"login\" (AUTH PLAIN and AUTH LOGIN), \"user\" (LOGIN of IMAP,\n" +
 				"USER of POP3), \"external\" (a certificate, see tls.client_ca), \"scram-sha-256\" and\n" +
-				"\"scram-sha-256-plus\" (app passwords only). [] is all of them, but SCRAM only where own_password\n" +
-				"names no mail protocol: programs that know SCRAM take it and fail with an own password."},
+				"\"scram-sha-256-plus\" (app passwords only). [] is the first four, and \"scram-sha-256\" where\n" +
+				"own_password names no mail protocol: programs that know SCRAM take it, and fail with an\n" +
+				"account's own password."},
 		{key: "login.own_password", target: &l.OwnPassword,
 			doc: "What an account's own password is good for: \"web\" (the setup page), \"imap\", \"pop3\", \"submission\".\n" +
 				"With [\"web\"] each mail app needs an app password (kurir account app add)."},
