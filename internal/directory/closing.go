@@ -111,13 +111,14 @@ func (c Closure) checked() (Closure, error) {
 	if !c.Disabled {
 		return Closure{}, nil
 	}
-	text, err := cleanMessage(c.Message)
+	text, err := CleanMessage(c.Message)
 	c.Message = text
 	return c, err
 }
 
-// cleanMessage makes one line of a text, and refuses what has no place in one.
-func cleanMessage(s string) (string, error) {
+// CleanMessage makes one line of a text that people are told, and refuses what has no place in
+// one: ErrMessage.
+func CleanMessage(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("%w: it is no UTF-8", ErrMessage)
 	}

@@ -50,6 +50,7 @@ var forbidden = map[string][]string{
 	"internal/mailauth":    {"smtpd", "imapd", "pop3d", "store", "internal/policy", "internal/queue", "internal/relay", "internal/directory", "internal/sqldb", "internal/config", "cmd"},
 	"internal/certs":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/admin", "internal/web", "internal/config", "cmd"},
 	"internal/setup":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
+	"internal/roster":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
 	"internal/config":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
@@ -76,7 +77,7 @@ var foreign = map[string][]string{
 	"github.com/coreos/go-systemd":        {"cmd"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
-	"github.com/pelletier/go-toml/v2":     {"internal/config"},
+	"github.com/pelletier/go-toml/v2":     {"internal/config", "internal/roster"},
 	"golang.org/x/crypto/argon2":          {"internal/auth"},
 	"github.com/xdg-go/scram":             {"internal/auth", "internal/e2e"},
 	"database/sql":                        {"internal/sqldb", "internal/directory", "internal/queue", "internal/admin", "internal/auth", "internal/logins", "internal/gate", "internal/forward", "internal/signing", "internal/tlspolicy", "internal/notice", "internal/trace", "internal/invite", "store"},
