@@ -20,7 +20,7 @@ func accountCommand(e *env) *cobra.Command {
   kurir account passwd alice@example.org --generate
   kurir account list`,
 	}, accountAdd(e), accountList(e), accountPasswd(e), accountQuota(e), accountRename(e),
-		accountDisable(e), accountEnable(e), accountRemove(e), accountApp(e), accountInvite(e), accountLogins(e))
+		accountDisable(e), accountEnable(e), accountImport(e), accountRemove(e), accountApp(e), accountInvite(e), accountLogins(e))
 }
 
 func accountAdd(e *env) *cobra.Command {

@@ -202,7 +202,7 @@ func TestHelp(t *testing.T) {
 	root := newRoot(c.env)
 	visit(root)
 	for _, path := range []string{"serve", "local", "check", "health", "version", "domain add", "domain alias add", "domain alias remove", "domain list", "domain remove", "domain disable", "domain enable",
-		"account add", "account list", "account passwd", "account rename", "account disable", "account enable", "account remove", "account quota",
+		"account add", "account import", "account list", "apply", "export", "account passwd", "account rename", "account disable", "account enable", "account remove", "account quota",
 		"alias add", "alias list", "alias remove", "group add", "group list", "group join", "group leave", "group post", "group remove", "mailbox list", "mailbox fsck", "send",
 		"queue list", "queue show", "queue retry", "queue hold", "queue release", "queue drop", "queue bounce", "dns records", "dns check"} {
 		found, rest, err := root.Find(strings.Fields(path))

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -35,6 +36,9 @@ func run(ctx context.Context, env *env, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if errors.As(err, new(pendingError)) {
+		return exitPending
 	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(env.stderr, "kurir:", strings.ReplaceAll(text, "\n", "\nkurir: "))

@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.`,
 	root.Args = cobra.ArbitraryArgs // group says what is wrong with them
 	group(root,
 		setupCommand(e), setupDataCommand(e), serveCommand(e), reloadCommand(e), localCommand(e), checkCommand(e), healthCommand(e), versionCommand(e),
-		domainCommand(e), accountCommand(e), aliasCommand(e), groupCommand(e), mailboxCommand(e), dkimCommand(e),
+		domainCommand(e), accountCommand(e), aliasCommand(e), groupCommand(e), applyCommand(e), exportCommand(e), mailboxCommand(e), dkimCommand(e),
 		queueCommand(e), suppressionCommand(e), traceCommand(e), sendCommand(e), dnsCommand(e), tlsCommand(e), certificateCommand(e),
 		debugCommand(e), referenceCommand(e),
 	)
@@ -65,9 +65,11 @@ func plainFlag(text string) string {
 	return text[:at] + ": it has to be a whole number"
 }
 
-// noFiles keeps a shell from completing arguments with file names: none is one.
+// noFiles keeps a shell from completing arguments with file names where none is one.
 func noFiles(c *cobra.Command) {
-	c.ValidArgsFunction = cobra.NoFileCompletions
+	if !strings.Contains(c.Use, "FILE") {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
 	for _, sub := range c.Commands() {
 		noFiles(sub)
 	}
