@@ -43,7 +43,7 @@ return [config.subSource, words(config.incoming), ...config.incomingAlternatives
 	// Sockets: 3 is TLS from the start, 2 STARTTLS. Auth 3 is a password as it is, inside TLS.
 	port := func(n int) string { return fmt.Sprint(n + s.offset) }
 	want := []string{
-		"isp-http",
+		"xml-from-isp-http",
 		"imap localhost " + port(imapsPort) + " socket 3 auth 3 " + alice,
 		"imap localhost " + port(imapPort) + " socket 2 auth 3 " + alice,
 		"pop3 localhost " + port(pop3sPort) + " socket 3 auth 3 " + alice,
