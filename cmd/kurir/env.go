@@ -12,6 +12,7 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/term"
 
+	"kurir/internal/confine"
 	"kurir/internal/fsx"
 )
 
@@ -35,6 +36,8 @@ type env struct {
 	// systemctl runs systemd's command and returns what it says, in one text; nil where
 	// there is no systemd, or this user may not change anything.
 	systemctl func(ctx context.Context, args ...string) (string, error)
+	// confine binds this process to folders, for good; nil: it does not.
+	confine func(confine.Paths) (version int, err error)
 	// patience is how long a command waits for a server that has the data's lock but does
 	// not answer yet, or for another command that has the lock for a moment; zero means 5 seconds.
 	patience time.Duration
@@ -74,6 +77,7 @@ func systemEnv() *env {
 			signal.Notify(c, syscall.SIGHUP)
 			return c, func() { signal.Stop(c) }
 		},
+		confine: confine.Files,
 	}
 }
 

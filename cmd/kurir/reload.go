@@ -82,7 +82,7 @@ func (s *site) reload(ctx context.Context) (done admin.Reloaded, err error) {
 	defer s.fronts.reloading.Unlock()
 	s.tell(reloadBegins)
 	defer func() {
-		if err != nil {
+		if err = s.outside(err); err != nil {
 			s.tell(reloadFailed)
 			for _, one := range split(err) {
 				s.log.Error("the configuration is not taken", "error", one)

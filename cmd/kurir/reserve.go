@@ -82,7 +82,7 @@ func (s *site) tellDisk(ctx context.Context, st reserve.State) {
 	} else {
 		err = s.data.notice.Clear(ctx, diskKey)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.log.Error("the administrator could not be told of the disk", "error", err)
 	}
 }

@@ -36,19 +36,21 @@ type site struct {
 	ready   func()                             // once all ports are open; nil: nothing
 	again   func() (*config.Config, error)     // reads the configuration again; nil: there is none
 
-	log       *slog.Logger
-	logs      *logSwitch
-	metrics   *telemetry.Metrics
-	data      *data
-	tls       *tls.Config    // of port 25
-	userTLS   *tls.Config    // of the ports where users log in
-	certs     *certs.Manager // where s.tls comes from
-	caFile    string         // of our own certificate authority; empty with the admin's certificate
-	auth      *auth.Authenticator
-	ports     []*port
-	gate      *gate.Gate   // nil: nobody is looked at
-	shared    *gate.Shared // nil: of no address but loopback
-	super     *supervisor
+	log     *slog.Logger
+	logs    *logSwitch
+	metrics *telemetry.Metrics
+	data    *data
+	tls     *tls.Config    // of port 25
+	userTLS *tls.Config    // of the ports where users log in
+	certs   *certs.Manager // where s.tls comes from
+	caFile  string         // of our own certificate authority; empty with the admin's certificate
+	auth    *auth.Authenticator
+	ports   []*port
+	gate    *gate.Gate   // nil: nobody is looked at
+	shared  *gate.Shared // nil: of no address but loopback
+	super   *supervisor
+	// confined: this process may use its own folders alone, by the kernel's word.
+	confined  bool
 	keeps     *keeps
 	fronts    *fronts
 	certSteps *certSteps // what the admin was told of their ends
@@ -97,6 +99,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, s.closePorts(slices.Collect(maps.Keys(s.keeps.sockets))))
 	}
+	s.confine()
 	return s.serve(ctx, control)
 }
 

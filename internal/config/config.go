@@ -27,6 +27,7 @@ type Config struct {
 	Hostname string // the name other servers know this one by, lower case
 	Data     string // directory of the mail and the database
 	Control  string // path of the control socket
+	Confine  bool   // have the kernel keep the server to its folders
 	Admin    string // mail address that is told of things; empty: postmaster of the domain concerned
 
 	SMTP        SMTP
@@ -119,6 +120,7 @@ type Log struct {
 func Default() *Config {
 	return &Config{
 		Data:        "/var/lib/kurir",
+		Confine:     true,
 		SMTP:        SMTP{Address: []string{":25"}},
 		LMTP:        LMTP{Address: []string{}, SocketMode: "0660"},
 		Submission:  Listener{[]string{":587"}},

@@ -69,6 +69,9 @@ func fields(c *Config) []field {
 		{key: "admin", target: &c.Admin,
 			doc: "Mail address of who looks after this server, and is told of what needs a look.\n\"\" is postmaster of the domain that it is about."},
 
+		{key: "confine", target: &c.Confine,
+			doc: "Whether the server has the kernel (Landlock, Linux 5.13 and later) keep it to its own folders\nand to reading those of the system. Where the kernel cannot, nothing is lost."},
+
 		{key: "smtp.address", target: &c.SMTP.Address, listen: true, doc: address},
 		{key: "smtp.early_talk", target: &c.SMTP.EarlyTalk,
 			doc: "How long to wait before the greeting for clients that talk first, as only spammers do.\n\"0s\" is not at all."},

@@ -19,7 +19,7 @@ import (
 // Paths are what the process may go on to use, with all that lies below. What does not
 // exist is passed over.
 type Paths struct {
-	Write []string // to read, make, change, rename and remove files
+	Write []string // to read, make, change, rename and remove files; a file: to read and change it
 	Read  []string // to read
 }
 
@@ -31,14 +31,12 @@ func Files(p Paths) (version int, err error) {
 		return 0, nil
 	}
 	const read = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSReadDir)
-	rules := []landlock.Rule{landlock.RWDirs(existing(p.Write)...).WithRefer()}
-	for _, path := range existing(p.Read) {
-		access := read
-		if info, err := os.Stat(path); err == nil && !info.IsDir() {
-			access = ll.AccessFSReadFile
-		}
-		rules = append(rules, landlock.PathAccess(access, path).IgnoreIfMissing())
-	}
+	const readFile = landlock.AccessFSSet(ll.AccessFSReadFile)
+	var rules []landlock.Rule
+	dirs, files := existing(p.Write)
+	rules = append(rules, landlock.RWDirs(dirs...).WithRefer().IgnoreIfMissing(), landlock.RWFiles(files...).IgnoreIfMissing())
+	dirs, files = existing(p.Read)
+	rules = append(rules, landlock.PathAccess(read, dirs...).IgnoreIfMissing(), landlock.PathAccess(readFile, files...).IgnoreIfMissing())
 	// Version 5 is the last one that binds files alone.
 	if err := landlock.V5.BestEffort().RestrictPaths(rules...); err != nil {
 		return version, fmt.Errorf("landlock: %w", err)
@@ -57,13 +55,18 @@ func Version() int {
 }
 
 // existing are the paths that are there, each once.
-func existing(paths []string) (there []string) {
+func existing(paths []string) (dirs, files []string) {
 	for _, p := range paths {
-		if _, err := os.Stat(p); err == nil && !slices.Contains(there, p) {
-			there = append(there, p)
+		info, err := os.Stat(p)
+		switch {
+		case err != nil || slices.Contains(dirs, p) || slices.Contains(files, p):
+		case info.IsDir():
+			dirs = append(dirs, p)
+		default:
+			files = append(files, p)
 		}
 	}
-	return there
+	return dirs, files
 }
 
 // Linked are the directories, outside of dir, that symbolic links in it lead to, as deep as

@@ -30,7 +30,7 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"data/a/one", "etc/config", "secret/key", "hosts"} {
+	for _, name := range []string{"data/a/one", "etc/config", "secret/key", "hosts", "log"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func inside(dir string) {
 	}()
 	work <- func() {}
 	<-done
-	v, err := Files(Paths{Write: []string{at("data"), at("nowhere")}, Read: []string{at("etc"), at("hosts"), at("missing")}})
+	v, err := Files(Paths{Write: []string{at("data"), at("nowhere"), at("log"), "/dev/null"}, Read: []string{at("etc"), at("hosts"), at("missing")}})
 	if err != nil || v == 0 {
 		fmt.Println("Files:", v, err)
 		return
@@ -78,6 +78,8 @@ func inside(dir string) {
 		expect("remove", os.Remove(at("data/new")), false)
 		expect("read", read("etc/config"), false)
 		expect("read a file", read("hosts"), false)
+		expect("write a file", os.WriteFile(at("log"), []byte("y"), 0o600), false)
+		expect("write to nowhere", os.WriteFile("/dev/null", []byte("y"), 0o600), false)
 		expect("another one", read("secret/key"), true)
 		expect("change what may be read", os.WriteFile(at("etc/config"), []byte("y"), 0o600), true)
 		expect("write elsewhere", os.WriteFile(at("secret/new"), nil, 0o600), true)

@@ -51,6 +51,7 @@ var forbidden = map[string][]string{
 	"internal/certs":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/auth", "internal/admin", "internal/web", "internal/config", "cmd"},
 	"internal/setup":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
 	"internal/roster":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
+	"internal/confine":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal", "cmd"},
 	"internal/config":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
@@ -75,6 +76,7 @@ var foreign = map[string][]string{
 	"rsc.io/qr":                           {"internal/web", "cmd"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/coreos/go-systemd":        {"cmd"},
+	"github.com/landlock-lsm/go-landlock": {"internal/confine"},
 	"github.com/pires/go-proxyproto":      {"internal/listen"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/pelletier/go-toml/v2":     {"internal/config", "internal/roster"},
