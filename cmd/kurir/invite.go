@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"rsc.io/qr"
 
 	"kurir/internal/admin"
@@ -60,7 +62,7 @@ sign in, so send it as you would a password.`,
 func (e *env) printInvitation(i admin.Invited) {
 	fmt.Fprintf(e.stderr, "An invitation for %s. It works once, until %s:\n", plain(i.Address), i.Expires.Local().Format("2 January 15:04"))
 	e.printf("%s\n", i.URL)
-	if e.width() > 0 {
+	if f, ok := e.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		e.printf("\n%s", blocks(i.URL))
 	}
 	if cfg, err := e.settings(); err == nil && len(cfg.Web.HTTPS) == 0 && !isLocal(e.files, cfg.Data) {

@@ -21,15 +21,19 @@ import (
 // pages are the public pages of this server.
 func (s *site) pages() web.Pages {
 	proxied := s.local || slices.ContainsFunc(s.cfg.Proxy.Networks, func(p netip.Prefix) bool { return p.Addr().IsLoopback() })
+	services := offeredServices(s.cfg, proxied)
+	if !slices.ContainsFunc(services, func(v dnsutil.Service) bool { return v.Port != 0 }) {
+		services = offeredServices(s.cfg, true) // a server for this machine alone
+	}
 	return web.Pages{
-		Services: offeredServices(s.cfg, proxied),
+		Services: services,
 		Ours:     s.data.directory.IsLocalDomain,
 		Policy: func(domain string) string {
 			return dnsutil.Site{Domain: domain, Host: s.cfg.Hostname, PolicyMode: s.cfg.Web.MTASTS}.Policy()
 		},
 		Certificate: s.serverCertificate,
 		HTTPS:       s.httpsPort(),
-		Proxies:     s.cfg.Proxy.Networks,
+		Proxies:     s.cfg.Web.Proxies,
 		Sessions:    &s.keeps.web,
 		SignIn:      s.signIn,
 		Invites:     s.data.invites,

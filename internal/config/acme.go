@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ type Web struct {
 	HTTPS []string // the same, with TLS from the start
 	// MTASTS is what the policy of MTA-STS asks of other servers: "enforce", "testing" or "none".
 	MTASTS string
+	// Proxies are the networks of HTTP proxies in front of HTTP.Address, loopback aside.
+	Proxies []netip.Prefix
 }
 
 // Ways by which a CA is shown that a name is ours, values of ACME.Challenges.
@@ -82,6 +85,8 @@ func webFields(c *Config) []field {
 			doc: "Addresses to listen on with TLS, such as [\":443\"]. [] turns it off."},
 		{key: "web.mta_sts", target: &c.Web.MTASTS,
 			doc: "What the policy for your domains asks of other servers (MTA-STS): \"enforce\", to send with verified\nTLS or not at all; \"testing\", to report only; \"none\", before you take it back."},
+		{key: "web.proxies", target: &c.Web.Proxies,
+			doc: "Networks of HTTP proxies that pass pages on to http.address: what they say in X-Forwarded-For\nand X-Forwarded-Proto is believed, as it is from this machine itself."},
 	}
 }
 

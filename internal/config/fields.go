@@ -85,6 +85,7 @@ func fields(c *Config) []field {
 		webFields(c)[0],
 		webFields(c)[1],
 		webFields(c)[2],
+		webFields(c)[3],
 
 		{key: "tls.cert", target: &c.TLS.Cert, path: true,
 			doc: "PEM file with the certificate and its chain. It is read again when it changes.\n\"\" is a certificate from a CA of kurir's own, which each device must be told to trust."},
