@@ -60,3 +60,17 @@ func TestIsFixed(t *testing.T) {
 		}
 	}
 }
+
+// Of each section it has been thought about whether a reload puts its keys into force. One
+// that is new here belongs into fixed, or into this list once cmd/kurir/reload.go,
+// reconfigure.go or the front-ends, which are made anew, heed it.
+func TestReloadable(t *testing.T) {
+	atOnce := []string{"", "smtp", "lmtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http", "web", "acme", "tls",
+		"limits", "inbound", "trust", "proxy", "dns", "relay", "dkim", "forward", "log", "accounts", "login"}
+	for _, f := range fields(Default()) {
+		section, _, _ := cutLast(f.key)
+		if !IsFixed(f.key) && !slices.Contains(atOnce, section) {
+			t.Errorf("%s: what does a reload do with it?", f.key)
+		}
+	}
+}
