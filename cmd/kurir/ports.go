@@ -180,7 +180,7 @@ func explainPort(name, address string, local bool, err error) error {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("port %s (%s) on %s is taken by another program: stop that program (to see which: ss -ltnp 'sport = :%s'), or give kurir another address", port, name, orAll(host), port)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("port %s (%s) may not be opened by this user: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; docs/admin.md has a systemd unit that gives it; in a container with the host's network, set the host's sysctl net.ipv4.ip_unprivileged_port_start = 25", port, name)
+		return fmt.Errorf("port %s (%s) may not be opened by this user: ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; the systemd unit in docs/systemd.md gives it; in a container with the host's network, set the host's sysctl net.ipv4.ip_unprivileged_port_start = 25", port, name)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%s (%s): this machine has no address %s: correct it, or leave the address out to listen on all", address, name, host)
 	}
