@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"strings"
+	"sync/atomic"
 
 	"github.com/emersion/go-sasl"
 
@@ -108,11 +109,26 @@ func (w *wire) attempt() auth.Attempt {
 // login checks what the client has sent and takes the account for this session.
 func (s *session) login(at auth.Attempt) error {
 	w := s.wire
-	login, err := w.srv.Auth.Authenticate(w.ctx, at)
-	if err != nil {
-		return err
+	for {
+		mark := w.srv.Sessions.Mark()
+		login, err := w.srv.Auth.Authenticate(w.ctx, at)
+		if err != nil {
+			return err
+		}
+		e := &entered{Session: auth.Session{Address: login.Address, Credential: login.Credential, Remote: w.ip}}
+		e.End = func() { e.over.Store(true) }
+		if err := w.srv.Sessions.Enter(&e.Session, mark, -1); err != nil {
+			continue // ErrStale: the password may be another since it was checked
+		}
+		s.account, s.entered = login.Address, e
+		w.log = w.log.With("account", login.Address)
+		return nil
 	}
-	s.account = login.Address
-	w.log = w.log.With("account", login.Address)
-	return nil
+}
+
+// entered is a login as Server.Sessions has it. One that has ended sends nothing more; the
+// connection is told so with its next message.
+type entered struct {
+	auth.Session
+	over atomic.Bool
 }

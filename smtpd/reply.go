@@ -123,6 +123,7 @@ var (
 // Answers to senders, recipients and messages.
 var (
 	replyNotYours      = &Reply{553, "5.7.1", "you may not send with this sender address", nil}
+	replyLoginOver     = &Reply{530, "5.7.0", "this login is not good any more: connect again and log in", nil}
 	replyNoAccount     = &Reply{525, "5.7.13", "this account can't send any more", nil}
 	replyNoUser        = &Reply{550, "5.1.1", "no such user here", nil}
 	replyNoRelay       = &Reply{550, "5.7.1", "relaying denied: that domain's mail is not received here", nil}

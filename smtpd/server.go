@@ -19,6 +19,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"kurir/internal/auth"
 	"kurir/internal/trace"
 )
 
@@ -69,6 +70,10 @@ type Server struct {
 	// that of a proxy or of a container's gateway does; nil: none does.
 	Shared func(netip.Addr) bool
 
+	// Sessions are those that are logged in, so that they can be ended, and may be shared with
+	// other servers; nil: the server has its own.
+	Sessions *auth.Sessions
+
 	TLS *tls.Config // nil: no STARTTLS, and no SubmissionTLS
 	// AllowPlaintext says whether an address may log in without TLS; nil: none may.
 	AllowPlaintext func(netip.Addr) bool
@@ -118,6 +123,7 @@ func orDefault[T comparable](v, def T) T {
 func (s *Server) withDefaults() *Server {
 	d := *s
 	d.Hostname = orDefault(s.Hostname, "localhost")
+	d.Sessions = orDefault(s.Sessions, &auth.Sessions{})
 	d.MaxSize = orDefault(s.MaxSize, 50<<20)
 	d.MaxRecipients = orDefault(s.MaxRecipients, 100)
 	d.MaxMessages = orDefault(s.MaxMessages, 1000)

@@ -13,6 +13,7 @@ import (
 type session struct {
 	wire    *wire
 	account string // logged in as; "" not at all
+	entered *entered
 
 	open       bool // between MAIL and the end of the message
 	by         submitter
@@ -44,10 +45,14 @@ func (s *session) fail(r *Reply) error {
 }
 
 // Reset forgets the transaction (RFC 5321 section 4.1.1.5).
-func (s *session) Reset() { *s = session{wire: s.wire, account: s.account} }
+func (s *session) Reset() { *s = session{wire: s.wire, account: s.account, entered: s.entered} }
 
 // Logout is called when go-smtp is done with the session.
 func (s *session) Logout() error {
+	if s.entered != nil {
+		s.wire.srv.Sessions.Leave(&s.entered.Session)
+		s.entered = nil
+	}
 	s.Reset()
 	return nil
 }

@@ -92,12 +92,15 @@ func (s *session) whoSends(from Path) (submitter, *Reply) {
 	return submitter{}, r
 }
 
-// mayStillSend refuses a user whose account was disabled or removed since the login. Who
+// mayStillSend refuses a user whose account was disabled or removed since the login,
+// or its password changed or revoked. Who
 // inherited its address, by a catch-all, is somebody else.
 func (s *session) mayStillSend() *Reply {
 	w := s.wire
 	found, err := w.srv.Directory.Resolve(w.ctx, s.account)
 	switch {
+	case err == nil && s.entered != nil && s.entered.over.Load() && len(found) == 1 && !found[0].Account.Disabled:
+		return replyLoginOver
 	case err != nil && replyTo(err).Code < 500:
 		return replyTo(err)
 	case err != nil || len(found) != 1 || found[0].Account.Address != s.account:

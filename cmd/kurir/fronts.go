@@ -25,10 +25,10 @@ const (
 
 // keeps is what passes from one configuration to the next.
 type keeps struct {
-	sockets    map[string]*listen.Handover // by port.socket
-	limiters   map[string]*listen.Limiter  // a protocol shares its one with and without TLS
-	imap, pop3 auth.Sessions
-	web        web.Sessions
+	sockets          map[string]*listen.Handover // by port.socket
+	limiters         map[string]*listen.Limiter  // a protocol shares its one with and without TLS
+	imap, pop3, smtp auth.Sessions
+	web              web.Sessions
 }
 
 func newKeeps() *keeps {

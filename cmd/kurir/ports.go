@@ -216,7 +216,7 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 	return &smtpd.Server{
 		Trace: s.data.trace.Note, Room: s.data.disk.Room,
 		Gate: s.smtpGate(), Shared: s.shared.Is, Policy: s.policy(m),
-		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(), PlusFolders: s.cfg.Accounts.PlusFolders,
+		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(), Sessions: &s.keeps.smtp, PlusFolders: s.cfg.Accounts.PlusFolders,
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Suppressed: s.data.suppressed, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
 		TLS: s.smtpTLS(m), AllowPlaintext: s.allowPlaintext, Log: s.log,

@@ -239,6 +239,7 @@ func (s *site) forget(address string) {
 	s.auth.Forget(address)
 	s.keeps.imap.End(address)
 	s.keeps.pop3.End(address)
+	s.keeps.smtp.End(address)
 	s.keeps.web.End(address)
 }
 
@@ -246,6 +247,7 @@ func (s *site) forget(address string) {
 func (s *site) endCredential(address string, id int64) {
 	s.keeps.imap.EndCredential(address, id)
 	s.keeps.pop3.EndCredential(address, id)
+	s.keeps.smtp.EndCredential(address, id)
 }
 
 // lookAtCertificate has the certificate's files looked at now. They are followed without
