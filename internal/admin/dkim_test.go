@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -169,5 +170,23 @@ func TestSlowDNS(t *testing.T) {
 	keys, err := w.ListDKIM(ctx, "slow.test")
 	if err != nil || len(keys) != 2 || keys[0].DNS != "unknown" || keys[0].Problem == "" {
 		t.Errorf("%+v %v", keys, err)
+	}
+}
+
+// TestKeysAfterACrash: a domain whose keys were not made any more gets them when it is added again.
+func TestKeysAfterACrash(t *testing.T) {
+	w, _, _ := withSigning(t)
+	_, err := w.Directory.AddDomain(t.Context(), "own.test")
+	w.ok(err)
+	if keys := w.dkim("own.test"); len(keys) != 0 {
+		t.Fatalf("%+v", keys)
+	}
+	for range 2 {
+		if err := w.AddDomain(t.Context(), "own.test"); !errors.Is(err, directory.ErrExists) {
+			t.Errorf("%v", err)
+		}
+		if keys := w.dkim("own.test"); len(keys) != 2 {
+			t.Errorf("%+v", keys)
+		}
 	}
 }

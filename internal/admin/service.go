@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,13 +67,19 @@ var (
 	_ Operations = (*Client)(nil)
 )
 
-// AddDomain implements Operations.
+// AddDomain implements Operations. A domain that is there gets the keys that it lacks, as
+// after a crash between the two steps, and the error is still ErrExists.
 func (s *Service) AddDomain(ctx context.Context, name string) error {
 	d, err := s.Directory.AddDomain(ctx, name)
-	if err != nil {
-		return err
+	if err == nil {
+		return s.makeKeys(ctx, d.Name)
 	}
-	return s.makeKeys(ctx, d.Name)
+	if there, perr := directory.ParseDomain(name); errors.Is(err, directory.ErrExists) && perr == nil {
+		if kerr := s.makeKeys(ctx, there); kerr != nil {
+			return kerr
+		}
+	}
+	return err
 }
 
 // AddDomainAlias implements Operations.
