@@ -166,6 +166,9 @@ func (r *setupRun) makeConfig(chosen []config.Setting) (err error) {
 	if err := fsx.MkdirAll(r.files, filepath.Dir(p.Config), 0o755); err != nil {
 		return fmt.Errorf("the configuration's folder: %w; run this as root, or name another place with --config FILE", err)
 	}
+	if err := r.dropLeftovers(); err != nil {
+		return err
+	}
 	if err := fsx.WriteFile(r.files, p.Config, []byte(text), 0o644); err != nil {
 		return fmt.Errorf("writing the configuration: %w; run this as root, or name another place with --config FILE", err)
 	}
@@ -178,6 +181,18 @@ func (r *setupRun) makeConfig(chosen []config.Setting) (err error) {
 	}
 	r.report(setup.Step{Name: "config", Outcome: setup.Done, Text: "Configuration written: " + p.Config})
 	return nil
+}
+
+// dropLeftovers removes what a run left that was killed while it wrote the configuration.
+func (r *setupRun) dropLeftovers() error {
+	dir, base := filepath.Split(r.result.Config)
+	names, err := r.files.ReadNames(dir)
+	for _, name := range names {
+		if fsx.IsTemp(name) && strings.HasPrefix(name, base+".") {
+			err = errors.Join(err, r.files.Remove(filepath.Join(dir, name)))
+		}
+	}
+	return err
 }
 
 // compareConfig says what of the answers the configuration that is there does not say.
@@ -278,10 +293,13 @@ func (r *setupRun) makeDomain(ctx context.Context, o admin.Operations) error {
 func (r *setupRun) makeAccount(ctx context.Context, o admin.Operations) error {
 	p := &r.result
 	if !p.accountThere {
+		if p.passwordMade { // shown first: who is cut off then has an account with a password that is known
+			r.printf("         Password of %s, shown this once:  %s\n", p.Account, p.Password)
+		}
 		_, err := o.AddAccount(ctx, admin.NewAccount{Address: p.Account, Password: p.Password})
 		switch {
 		case errors.Is(err, directory.ErrExists):
-			p.accountThere = true
+			p.accountThere = true // the data could not be asked before
 		case err != nil:
 			return err
 		default:
@@ -291,11 +309,8 @@ func (r *setupRun) makeAccount(ctx context.Context, o admin.Operations) error {
 	if p.accountThere {
 		r.report(setup.Step{Name: "account", Outcome: setup.Kept, Text: "Account " + p.Account + " as it was, with its password."})
 	}
-	switch {
-	case p.accountThere || !p.passwordMade:
+	if p.accountThere || !p.passwordMade {
 		p.Password, p.passwordMade = "", false
-	default:
-		r.printf("         Its password, shown this once:  %s\n", p.Password)
 	}
 	return nil
 }
