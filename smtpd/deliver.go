@@ -49,15 +49,15 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 	passed := s.onwardEnvelopes(size)
 	o := outgoing{q: w.srv.Queue}
 	defer o.drop()
+	open, waiting := s.openTargets()
 	n := len(passed)
-	if s.needsQueue() {
+	if s.needsQueue() || len(waiting) > 0 {
 		n++
 	}
 	if err := o.keep(m, n); err != nil {
 		return replyTo(err)
 	}
 	var failed []Failure
-	open, waiting := s.openTargets()
 	if len(open) > 0 {
 		var err error
 		if failed, err = w.srv.Store.Deliver(ctx, m, open); err != nil {
