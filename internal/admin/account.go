@@ -107,6 +107,9 @@ func (s *Service) DisableAccount(ctx context.Context, d Disable) error {
 		return err
 	}
 	s.forget(a.Address)
+	if !d.Disabled || !d.Defer {
+		return s.resume(ctx, a.Address)
+	}
 	return nil
 }
 
