@@ -107,7 +107,7 @@ func (s *session) id(c *command) error {
 	if err := p.end(); err != nil {
 		return err
 	}
-	s.log.Debug("client", "id", strings.Join(said, " "))
+	s.log.Debug("client", "software", strings.Join(said, " "))
 	s.out.line(`* ID ("name" "kurir")`)
 	return nil
 }

@@ -17,7 +17,7 @@ const (
 // explicit GOMEMLIMIT wins. Without a limit nothing changes.
 func (s *site) limitMemory() {
 	if v := s.env.getenv("GOMEMLIMIT"); v != "" { // which the runtime has read already
-		s.log.Info("memory limit", "GOMEMLIMIT", v)
+		s.log.Info("memory limit", "gomemlimit", v)
 		return
 	}
 	if s.env.memory == nil {

@@ -23,7 +23,7 @@ func TestMemoryLimit(t *testing.T) {
 		said    string
 	}{
 		{"a limit", 1 << 30, nil, nil, 966367641, `msg="memory limit" allowed="1 GiB" go="921.6 MiB"`},
-		{"its own word", 1 << 30, nil, []string{"GOMEMLIMIT=300MiB"}, before, `msg="memory limit" GOMEMLIMIT=300MiB`},
+		{"its own word", 1 << 30, nil, []string{"GOMEMLIMIT=300MiB"}, before, `msg="memory limit" gomemlimit=300MiB`},
 		{"no limit", 0, errors.New("memory is not limited"), nil, before, ""},
 		{"no limit, in the words of cgroup v1", 9223372036854771712, nil, nil, before, ""},
 		{"beyond what an int64 holds", math.MaxUint64, nil, nil, before, ""},

@@ -87,7 +87,7 @@ func (q *Queue) report(ctx context.Context, m *mail, recipients []dsn.Recipient)
 	a, err := q.notice(ctx, m.sender, "report on "+m.id)
 	switch {
 	case errors.Is(err, errNobody):
-		q.o().Log.Error("sender of a message can't be told what became of it", "id", m.id, "sender", m.sender, "error", err)
+		q.o().Log.Error("sender of a message can't be told what became of it", "id", m.id, "from", m.sender, "error", err)
 		return nil, nil
 	case err != nil:
 		return nil, err

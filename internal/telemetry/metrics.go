@@ -93,6 +93,7 @@ func New() *Metrics {
 		traceLost: counter("kurir_trace_dropped_total", "Records of the trace that were forgotten for want of room."),
 		notices:   counter("kurir_notices_total", "Mails to the administrator.", "result"),
 	}
+	m.errors.WithLabelValues("storage") // so that the first one counts
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},

@@ -116,7 +116,7 @@ func TestMetrics(t *testing.T) {
 func TestRegistriesAreApart(t *testing.T) {
 	a, b := New(), New()
 	a.Error("store")
-	if text := body(t, get(b.Handler(), "GET")); strings.Contains(text, "kurir_errors_total{") {
+	if text := body(t, get(b.Handler(), "GET")); strings.Contains(text, "kurir_errors_total{component=\"store\"") {
 		t.Error("counted in both")
 	}
 }
