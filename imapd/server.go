@@ -55,6 +55,8 @@ type Server struct {
 	// Log is the parent of each session's logger; nil means no log. A listener that is a
 	// *listen.Listener already brings its own.
 	Log *slog.Logger
+	// TLSFailed is told of each handshake that failed, and why; nil: nobody is. It must not block.
+	TLSFailed func(remote netip.Addr, err error)
 	// Location is the time zone of INTERNALDATE and of the days in SEARCH; nil means UTC.
 	Location *time.Location
 

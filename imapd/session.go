@@ -148,6 +148,9 @@ func (s *session) close() {
 func (s *session) handshake() error {
 	c := tls.Server(s.base, s.srv.TLS)
 	if err := c.HandshakeContext(s.ctx); err != nil {
+		if s.srv.TLSFailed != nil {
+			s.srv.TLSFailed(s.remote(), err)
+		}
 		return err
 	}
 	s.setConn(c)

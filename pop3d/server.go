@@ -61,6 +61,8 @@ type Server struct {
 	TLS *tls.Config
 	// AllowPlaintext says whether a client at this address may log in without TLS. nil: no.
 	AllowPlaintext func(netip.Addr) bool
+	// TLSFailed is told of each handshake that failed, and why; nil: nobody is. It must not block.
+	TLSFailed func(remote netip.Addr, err error)
 	// Observe is told of each command that is legal where it comes, and how long it took; nil:
 	// nobody is.
 	Observe func(command string, took time.Duration)

@@ -254,5 +254,9 @@ func (s *session) startTLS() error {
 	c := tls.Server(s.conn, s.srv.TLS)
 	s.conn, s.tls = c, true
 	s.reader()
-	return c.HandshakeContext(s.work)
+	err := c.HandshakeContext(s.work)
+	if err != nil && s.srv.TLSFailed != nil {
+		s.srv.TLSFailed(s.ip, err)
+	}
+	return err
 }

@@ -165,7 +165,11 @@ func (w *wire) handshake(t *tls.Conn) error {
 	ctx, cancel := context.WithTimeoutCause(w.ctx, w.srv.HandshakeTimeout, errors.New("took too long"))
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
-		return errors.Join(err, context.Cause(ctx))
+		err = errors.Join(err, context.Cause(ctx))
+		if w.srv.TLSFailed != nil {
+			w.srv.TLSFailed(w.ip, err)
+		}
+		return err
 	}
 	w.conn, w.tls = t, t
 	return nil

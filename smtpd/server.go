@@ -78,6 +78,9 @@ type Server struct {
 	// AllowPlaintext says whether an address may log in without TLS; nil: none may.
 	AllowPlaintext func(netip.Addr) bool
 
+	// TLSFailed is told of each handshake that failed, and why; nil: nobody is. It must not block.
+	TLSFailed func(remote netip.Addr, err error)
+
 	MaxSize       int64 // octets of a message; zero means 50 MiB
 	MaxRecipients int   // of a message; zero means 100
 	MaxMessages   int   // of a connection; zero means 1000

@@ -29,6 +29,7 @@ type keeps struct {
 	limiters         map[string]*listen.Limiter  // a protocol shares its one with and without TLS
 	imap, pop3, smtp auth.Sessions
 	web              web.Sessions
+	trouble          web.Trouble
 }
 
 func newKeeps() *keeps {

@@ -16,6 +16,7 @@ import (
 	"kurir/internal/directory"
 	"kurir/internal/logins"
 	"kurir/internal/web"
+	"kurir/smtpd"
 )
 
 // pages are the public pages of this server.
@@ -39,6 +40,7 @@ func (s *site) pages() web.Pages {
 		Invites:     s.data.invites,
 		Devices:     webDevices{s.data.service},
 		Recent:      s.recentLogins,
+		Trouble:     &s.keeps.trouble,
 	}
 }
 
@@ -130,14 +132,37 @@ func (t *dnsTarget) findPages(cfg *config.Config) {
 	}
 }
 
+// protocolWords is a protocol for people who have set up few mail apps; "" of those that
+// mail apps do not use.
+func protocolWords(protocol string) string {
+	return map[string]string{"imap": "IMAP (reading mail)", "pop3": "POP3 (reading mail)", "submission": "SMTP (sending mail)"}[protocol]
+}
+
+// submissionOnly is "submission" where users send mail, else "".
+func submissionOnly(m smtpd.Mode) string {
+	if m == smtpd.Submission || m == smtpd.SubmissionTLS {
+		return "submission"
+	}
+	return ""
+}
+
+// tlsFailed has the setup pages tell of handshakes that failed: not those at addresses that
+// stand for everybody, which whoever looks at the pages has as well.
+func (s *site) tlsFailed(protocol string) func(netip.Addr, error) {
+	return func(remote netip.Addr, err error) {
+		if words := protocolWords(protocol); words != "" && (s.local || !s.shared.Is(remote)) {
+			s.keeps.trouble.Note(remote, words, err)
+		}
+	}
+}
+
 // recentLogins are the last attempts of mail apps to log in to an account.
 func (s *site) recentLogins(ctx context.Context, address string, most int) ([]web.Attempt, error) {
-	words := map[string]string{"imap": "IMAP (reading mail)", "pop3": "POP3 (reading mail)", "submission": "SMTP (sending mail)"}
 	rows, err := s.data.logins.List(ctx, logins.Query{Account: address, Since: time.Now().Add(-time.Hour)})
 	var all []web.Attempt
 	for _, r := range rows {
-		protocol, ok := words[r.Protocol]
-		if !ok || len(all) == most {
+		protocol := protocolWords(r.Protocol)
+		if protocol == "" || len(all) == most {
 			continue
 		}
 		a := web.Attempt{Time: r.Last, Count: r.Count, Remote: r.Remote, Protocol: protocol, TLS: r.TLS, Device: r.Credential}

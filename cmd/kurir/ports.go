@@ -219,7 +219,7 @@ func (s *site) smtpServer(m smtpd.Mode) *smtpd.Server {
 		Hostname: s.cfg.Hostname, Directory: s.data.directory, Auth: s.logins(), Sessions: &s.keeps.smtp, PlusFolders: s.cfg.Accounts.PlusFolders,
 		Store: meteredStore{smtpd.MailStore{Store: s.data.store}, s.metrics},
 		Queue: smtpd.MailQueue{Queue: s.data.queue}, Forward: s.data.forward, Suppressed: s.data.suppressed, Devices: s.devices(), Peers: s.cfg.LMTP.Networks, Signer: s.data.signer(s.cfg),
-		TLS: s.smtpTLS(m), AllowPlaintext: s.allowPlaintext, Log: s.log,
+		TLS: s.smtpTLS(m), TLSFailed: s.tlsFailed(submissionOnly(m)), AllowPlaintext: s.allowPlaintext, Log: s.log,
 		MaxSize: int64(s.cfg.Limits.MessageSize), MaxRecipients: s.cfg.Limits.Recipients,
 		MaxMessages: s.cfg.Limits.Messages, MaxBad: s.cfg.Limits.Errors, IdleTimeout: s.cfg.Limits.SMTPTimeout,
 		Observe: func(result string, _ int64, took time.Duration) {
@@ -241,7 +241,8 @@ func (s *site) imapServer() *imapd.Server {
 	return &imapd.Server{
 		Observe: func(command string, took time.Duration) { s.metrics.Command("imap", command, took) },
 		Store:   s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
-		Log: s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
+		TLSFailed: s.tlsFailed("imap"),
+		Log:       s.log, MaxMessage: int64(s.cfg.Limits.MessageSize), IdleTimeout: s.cfg.Limits.IMAPTimeout,
 		MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.imap,
 	}
 }
@@ -250,7 +251,8 @@ func (s *site) pop3Server() *pop3d.Server {
 	return &pop3d.Server{
 		Observe: func(command string, took time.Duration) { s.metrics.Command("pop3", command, took) },
 		Store:   s.data.store, Auth: s.logins(), TLS: s.userTLS, AllowPlaintext: s.allowPlaintext,
-		Log: s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.pop3,
+		TLSFailed: s.tlsFailed("pop3"),
+		Log:       s.log, IdleTimeout: s.cfg.Limits.POP3Timeout, MaxPerAccount: s.cfg.Limits.ConnectionsPerAccount, Sessions: &s.keeps.pop3,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"image"
 	"image/color"
@@ -62,6 +63,13 @@ func TestSetupPages(t *testing.T) {
 		t.Fatal("a wrong password is right")
 	}
 	b.live("A device reached us", "Login: failed: the password is wrong")
+	for port, words := range map[int]string{imapsPort: "IMAP (reading mail)", pop3sPort: "POP3 (reading mail)", submissionsPort: "SMTP (sending mail)"} {
+		if c, err := tls.Dial("tcp", s.at(port), &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}); err == nil {
+			c.Close()
+			t.Error("a client that trusts nobody trusts us")
+		}
+		b.live("A device at your own address reached us", "by "+words+". Encryption: failed: the device does not trust this server’s certificate")
+	}
 	if err := login(made); err != nil {
 		t.Fatal(err)
 	}

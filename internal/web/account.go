@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -58,6 +59,9 @@ type Attempt struct {
 	TLS      string    // version, such as "TLS 1.3"; "": none
 	Device   string    // name of the app password; "": the account's own, or not known
 	Problem  string    // why it failed, in words that go behind a colon; "": it went well
+	// NoTLS says why there was no TLS, in such words; then nobody knows whose device it was.
+	// "": TLS was not in the way.
+	NoTLS string
 }
 
 // accountRoutes are the pages of who is signed in, and the way there.
@@ -331,6 +335,10 @@ func (p *setup) live(w http.ResponseWriter, r *http.Request, address string) {
 	all, err := p.Pages.Recent(r.Context(), address, liveMost)
 	if err != nil {
 		p.log().Error("logins could not be listed", "account", address, "error", err)
+	}
+	if p.Pages.Trouble != nil {
+		all = append(all, p.Pages.Trouble.Recent(p.remote(r), 3)...)
+		slices.SortStableFunc(all, func(a, b Attempt) int { return b.Time.Compare(a.Time) })
 	}
 	var d liveData
 	for _, a := range all {

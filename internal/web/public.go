@@ -42,6 +42,8 @@ type Pages struct {
 	// SignIn checks a password, and returns the account's address. Its errors are those of
 	// package auth. Needed with Sessions.
 	SignIn func(ctx context.Context, s SignIn) (address string, err error)
+	// Trouble is what failed before it was known whose device it was; nil: nothing is known.
+	Trouble *Trouble
 	// Invites are the links by which people sign in without a password.
 	Invites Invites
 	// Devices are the app passwords of accounts.
