@@ -175,6 +175,9 @@ func (r *setupRun) tryCertificate(ctx context.Context, named bool) error {
 				s = r.certificateMissing(ctx, named)
 			}
 			r.report(s)
+			if wanted && s.Outcome == setup.OK {
+				r.tellOtherNames(ctx)
+			}
 			return nil
 		}
 		select {
@@ -212,6 +215,24 @@ func (r *setupRun) lookAtCertificate(ctx context.Context, at string) (s setup.St
 	return s, false, nil
 }
 
+// tellOtherNames says which names beside the host's have no certificate yet, and why.
+func (r *setupRun) tellOtherNames(ctx context.Context) {
+	var missing []string
+	_ = r.with(ctx, func(ctx context.Context, o admin.Operations) error { // the host's own is there, which is what counts
+		all, err := o.ListCertificates(ctx)
+		for _, c := range all {
+			if !c.Host && c.Problem != "" {
+				missing = append(missing, plain(strings.Join(c.Names, " ")+" ("+c.Problem+")"))
+			}
+		}
+		return err
+	})
+	if len(missing) > 0 {
+		r.report(setup.Step{Name: "certificate", Outcome: setup.Todo, Text: "No certificates yet for " + strings.Join(missing, ", ") + ".",
+			Do: "Publish their records too, for apps that look for settings and for MTA-STS; the certificates come by themselves then."})
+	}
+}
+
 // certificateMissing says why there is no certificate of the CA yet.
 func (r *setupRun) certificateMissing(ctx context.Context, named bool) setup.Step {
 	s := setup.Step{Name: "certificate", Outcome: setup.Todo, Text: "There is no certificate of the CA yet."}
@@ -221,15 +242,15 @@ func (r *setupRun) certificateMissing(ctx context.Context, named bool) setup.Ste
 		return s
 	}
 	_ = r.with(ctx, func(ctx context.Context, o admin.Operations) error { // without its reason the step is still true
-		h, err := o.Health(ctx)
-		for _, check := range sortedKeys(h.Problems) {
-			if strings.HasPrefix(check, "certificate") || strings.HasPrefix(check, "acme") {
-				s.Why = plain(h.Problems[check])
+		all, err := o.ListCertificates(ctx)
+		for _, c := range all {
+			if c.Host {
+				s.Why = plain(c.Problem)
 			}
 		}
 		return err
 	})
-	s.Do = "The port 80 of this server has to be reached from outside: look at firewalls and the router. It is tried again by itself; see the log, and docs/certificates.md."
+	s.Do = "The port 80 of this server has to be reached from outside: look at firewalls and the router. It is tried again by itself: kurir certificate list"
 	return s
 }
 

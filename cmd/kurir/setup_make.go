@@ -162,7 +162,7 @@ func (r *setupRun) makeConfig(chosen []config.Setting) (err error) {
 	}
 	text := "# Configuration of kurir, made by: kurir setup " + p.Domain + "\n" +
 		"# Lines behind # are notes, or settings at their default. All settings there are, with what\n" +
-		"# they mean: docs/configuration.md. After a change: kurir check; then restart the server.\n" + body
+		"# they mean: docs/configuration.md. After a change: kurir check, then kurir reload.\n" + body
 	if err := fsx.MkdirAll(r.files, filepath.Dir(p.Config), 0o755); err != nil {
 		return fmt.Errorf("the configuration's folder: %w; run this as root, or name another place with --config FILE", err)
 	}
@@ -227,7 +227,7 @@ func (r *setupRun) compareConfig(chosen []config.Setting) {
 		s.Text += fmt.Sprintf(" %s is %s there, and would be %s;", d.Key, what, d.Wants)
 	}
 	s.Text = strings.TrimSuffix(s.Text, ";") + "."
-	s.Do = "Change it there if you want that, and restart the server: " + tomlLines(differ)
+	s.Do = "Change it there if you want that, then kurir reload: " + tomlLines(differ)
 	r.report(s)
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"runtime"
 	"slices"
 	"strconv"
 	"syscall"
@@ -106,9 +107,18 @@ func groupOf(st *syscall.Stat_t) uint32 {
 // helperTime is how long the helper may take to open the data, and to end.
 const helperTime = 30 * time.Second
 
+// ownProgram is where this program can be started from, also by a user who may not enter the
+// folder that it lies in.
+func ownProgram() (string, error) {
+	if runtime.GOOS == "linux" {
+		return "/proc/self/exe", nil
+	}
+	return os.Executable()
+}
+
 // startHelper starts this program once more as another user, and waits until it answers.
 func (r *setupRun) startHelper(ctx context.Context, client *admin.Client, uid, gid uint32) error {
-	self, err := os.Executable()
+	self, err := ownProgram()
 	if err != nil {
 		return err
 	}

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +100,47 @@ func TestSetupKilled(t *testing.T) {
 		if got := s.state(); got != want {
 			t.Errorf("round %d: it ended as\n%s\nnot as\n%s", round, got, want)
 		}
+	}
+}
+
+// As root, the data are made by their owner, so that the server can work with them.
+func TestSetupAsRoot(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	s := newSetupPlace(t)
+	const nobody = 65534
+	data := filepath.Join(s.dir, "data")
+	if err := os.Chmod(s.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(data, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"done     Account admin@example.test made.", "kept     Account admin@example.test as it was"} {
+		out, err := s.command(s.args("--yes")...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) || !strings.Contains(string(out), "v=DKIM1; k=ed25519") {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Sys().(*syscall.Stat_t).Uid != nobody {
+			t.Errorf("%s is root's", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "control.sock")); err == nil {
+		t.Error("the helper has left its socket")
 	}
 }
 

@@ -137,7 +137,7 @@ func remedy(h Holder, ports []string) string {
 	case h.Program == "docker-proxy" || h.Program == "rootlessport":
 		return "See which with: docker ps; then stop it, or publish other ports of it."
 	case known && s.web:
-		return fmt.Sprintf("If it is not needed: sudo systemctl disable --now %s. If it is, let kurir do without these ports: --set web.http= --set web.https=, and see \"Behind a web server\" in docs/certificates.md.", s.unit)
+		return fmt.Sprintf("If it is not needed: sudo systemctl disable --now %s. If it is, give kurir other ports, such as --set web.http=127.0.0.1:8025 --set web.https=127.0.0.1:8443, and let it pass kurir's names on: docs/docker.md, \"A web server is there already\".", s.unit)
 	case known && s.unit != "":
 		return "If it is not needed any more: sudo systemctl disable --now " + s.unit
 	}
