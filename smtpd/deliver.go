@@ -65,7 +65,7 @@ func (s *session) handOver(ctx context.Context, m Staged, size int64) *Reply {
 		}
 	}
 	failed = append(failed, waiting...)
-	s.noteDelivery(failed)
+	s.noteDelivery(open, failed)
 	failed = s.settleEach(failed)
 	all := passed
 	if len(failed) > 0 || s.needsQueue() {

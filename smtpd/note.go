@@ -100,23 +100,19 @@ func (s *session) noteVerdict() {
 }
 
 // noteDelivery notes which mailboxes have the message.
-func (s *session) noteDelivery(failed []Failure) {
+func (s *session) noteDelivery(open []Target, failed []Failure) {
 	if s.wire.srv.Trace == nil {
 		return
 	}
-	why := map[string]error{}
+	missed := map[string]bool{}
 	for _, f := range failed {
-		why[f.Address] = f.Err
+		missed[f.Address] = true
+		s.step(trace.Step{Kind: trace.Missed, Recipient: f.Recipient, Account: f.Address, Text: f.Err.Error()})
 	}
-	for _, t := range s.targets {
-		one := trace.Step{Kind: trace.Delivered, Recipient: t.Recipient, Account: t.Address, Mailbox: "INBOX"}
-		if t.Junk {
-			one.Mailbox = "Junk"
+	for _, t := range open {
+		if !missed[t.Address] {
+			s.step(trace.Step{Kind: trace.Delivered, Recipient: t.Recipient, Account: t.Address, Mailbox: orDefault(t.Placed, "INBOX")})
 		}
-		if err := why[t.Address]; err != nil {
-			one.Kind, one.Mailbox, one.Text = trace.Missed, "", err.Error()
-		}
-		s.step(one)
 	}
 }
 

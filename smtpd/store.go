@@ -31,6 +31,7 @@ type Target struct {
 	Address   string
 	Recipient string // the address that the sender wrote to
 	Detail    string // of user+detail: into the account's mailbox of that name, if it has one
+	Placed    string // set by Deliver where it is known: the mailbox that the message is in
 	Junk      bool   // into the account's mailbox for junk, INBOX if it has none
 }
 
@@ -70,6 +71,9 @@ func (s MailStore) Deliver(ctx context.Context, m Staged, targets []Target) ([]F
 		to[i].Address, to[i].Junk, to[i].Detail = t.Address, t.Junk, t.Detail
 	}
 	failed, err := s.Store.Deliver(ctx, m.(*store.Staged), to)
+	for i := range to {
+		targets[i].Placed = to[i].Placed
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ func (s *Store) Deliver(ctx context.Context, m *Staged, targets []Target) (faile
 // without a mailbox.
 func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*delivery, full []TargetError, err error) {
 	seen := map[string]bool{}
-	for _, t := range targets {
+	for i, t := range targets {
 		dir, err := s.accountDir(t.Address)
 		if err != nil {
 			return nil, nil, err
@@ -104,6 +104,7 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 			}
 			dir = filepath.Join(dir, sub)
 		}
+		targets[i].Placed = placedIn(dir)
 		if seen[dir] {
 			continue
 		}
@@ -128,6 +129,14 @@ func (s *Store) places(ctx context.Context, m *Staged, targets []Target) (ds []*
 		ds = append(ds, &delivery{Target: t, dir: dir, name: n.String()})
 	}
 	return ds, full, nil
+}
+
+// placedIn is the name of the mailbox in a directory.
+func placedIn(dir string) string {
+	if name, ok := maildir.ParseFolderDir(filepath.Base(dir)); ok {
+		return name
+	}
+	return "INBOX"
 }
 
 // deliverOne moves the message from stage/ straight into new/.

@@ -149,6 +149,7 @@ type Target struct {
 	Junk    bool   // the account's mailbox for junk instead, or INBOX if it has none
 	Detail  string // of user+detail: the mailbox of that name instead, or INBOX if there is none
 	Flags   Flags  // without keywords
+	Placed  string // set by Deliver: the mailbox that the message goes to
 }
 
 // TargetError is a target that did not get the message.

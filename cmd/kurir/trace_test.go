@@ -14,11 +14,14 @@ import (
 // TestTrace: the story of a message that came, of one that was refused, and of one that
 // was sent, asked of the running server.
 func TestTrace(t *testing.T) {
-	s := newTestSite(t, "[inbound]", "greylist = false")
+	s := newTestSite(t, "[inbound]", "greylist = false", "[tls]", `plaintext_login_networks = ["127.0.0.0/8"]`)
 	s.world("elsewhere.test. 60 IN A 192.0.2.7\n")
 	s.must("", "domain", "add", "example.test")
 	s.must("local-only-1\n", "account", "add", "--password-stdin", "anna@example.test")
 	srv := s.serve()
+	i := srv.imap(t)
+	contains(t, i.say("LOGIN anna@example.test local-only-1"), "a OK")
+	contains(t, i.say("CREATE Shop"), "a OK")
 	c, err := smtp.Dial(srv.address("127.0.0.1:40001"))
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +46,7 @@ func TestTrace(t *testing.T) {
 	}
 	story := s.must("", "trace", "ANNA@example.test")
 	contains(t, story, "from bob@elsewhere.test to nobody@example.test, anna+shop@example.test", ": delivered, refused\n", "Message-ID <one@elsewhere.test>",
-		"came from localhost (", "judged: to be taken", "delivered to anna@example.test, ", "(as anna+shop@example.test)")
+		"came from localhost (", "judged: to be taken", "delivered to anna@example.test, Shop ", "(as anna+shop@example.test)")
 	if strings.Contains(story, "secret plan") {
 		t.Error("the subject is kept")
 	}

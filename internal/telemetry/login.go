@@ -7,7 +7,7 @@ import (
 
 // mechanisms are the values of the label mechanism: a client names what it likes.
 func mechanisms() []string {
-	return []string{"PLAIN", "LOGIN", "USER", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", "password", "form"}
+	return []string{"PLAIN", "LOGIN", "USER", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL", "FORM"}
 }
 
 // Login counts a login that was tried; result is a word such as "ok", "invalid",

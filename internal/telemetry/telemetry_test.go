@@ -189,3 +189,21 @@ func TestConcurrentUse(t *testing.T) {
 		t.Error("counts were lost")
 	}
 }
+
+// It is ready when it says so, whatever is red, and no more when it stops.
+func TestReady(t *testing.T) {
+	h := &Health{}
+	for _, c := range []struct {
+		ready bool
+		want  int
+	}{{false, 503}, {true, 200}, {false, 503}} {
+		h.SetReady(c.ready)
+		h.Set("disk", errors.New("full"))
+		if r := get(h.ReadyHandler(), "GET"); r.StatusCode != c.want || r.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%v: %d %v", c.ready, r.StatusCode, r.Header)
+		}
+	}
+	if r := get(h.ReadyHandler(), "POST"); r.StatusCode != 405 {
+		t.Errorf("POST: %d", r.StatusCode)
+	}
+}
