@@ -36,6 +36,7 @@ func (s *site) pages() web.Pages {
 		HTTPS:       s.httpsPort(),
 		Proxies:     s.cfg.Web.Proxies,
 		Sessions:    &s.keeps.web,
+		OnlyDevices: !slices.Contains(s.cfg.Login.OwnPassword, "imap") && !slices.Contains(s.cfg.Login.OwnPassword, "pop3"),
 		SignIn:      s.signIn,
 		Invites:     s.data.invites,
 		Devices:     webDevices{s.data.service},

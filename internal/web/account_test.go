@@ -395,6 +395,22 @@ func TestChoose(t *testing.T) {
 	v.want(404, "/setup/mail.mobileconfig?address=alice@example.org", nil, "not open to mail apps")
 }
 
+// Where mail apps need passwords of their own, the pages do not ask for another.
+func TestOnlyDevices(t *testing.T) {
+	v := newVisitor(t)
+	const words = "does not work in mail apps"
+	if text := v.want(200, "/setup?app=k9&address=alice@example.org", nil, ">your password<"); strings.Contains(text, words) {
+		t.Error("it does work")
+	}
+	v.server.Pages.OnlyDevices = true
+	v.want(200, "/setup?app=k9&address=alice@example.org", nil, words, "/setup/signin?address=alice%40example.org", ">the password made for this device<")
+	v.enter()
+	v.want(200, "/setup?app=iphone&address=alice@example.org", nil, words, `href="/setup/account"`)
+	if text := v.want(200, "/setup/devices", url.Values{"app": {"iphone"}}, "abcde-fghij"); strings.Contains(text, words) {
+		t.Error("it has one")
+	}
+}
+
 // Nobody learns from the pages which addresses exist: they know none.
 func TestGuideKnowsNoAccounts(t *testing.T) {
 	v := newVisitor(t)

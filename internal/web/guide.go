@@ -18,6 +18,7 @@ type Account struct {
 	Host     string
 	In, Out  dnsutil.Service // how mail is read, and how it is sent
 	Password string          // "": the user knows it
+	Own      bool            // the user's own password is for mail apps, too
 }
 
 // User is the name to log in with.
@@ -28,10 +29,13 @@ func (a Account) Server() Value { return Value{Text: a.Host} }
 
 // Secret is the password.
 func (a Account) Secret() Value {
-	if a.Password == "" {
-		return Value{"your password", true}
+	switch {
+	case a.Password != "":
+		return Value{Text: a.Password}
+	case !a.Own:
+		return Value{"the password made for this device", true}
 	}
-	return Value{Text: a.Password}
+	return Value{"your password", true}
 }
 
 // FullName is how others see the sender.
@@ -119,5 +123,5 @@ func findApp(key string) (_ App, ok bool) {
 func (s *Server) account(address, password string) (_ Account, ok bool) {
 	in, reads := s.service("imaps", "imap", "pop3s", "pop3")
 	out, sends := s.service("submissions", "submission")
-	return Account{Address: address, Host: s.Hostname, In: in, Out: out, Password: password}, reads && sends
+	return Account{Address: address, Host: s.Hostname, In: in, Out: out, Password: password, Own: !s.Pages.OnlyDevices}, reads && sends
 }

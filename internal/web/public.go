@@ -39,6 +39,9 @@ type Pages struct {
 
 	// Sessions are the people who are signed in; nil: nobody can sign in.
 	Sessions *Sessions
+	// OnlyDevices tells that mail apps need a password of their own: that of the account is
+	// not for them.
+	OnlyDevices bool
 	// SignIn checks a password, and returns the account's address. Its errors are those of
 	// package auth. Needed with Sessions.
 	SignIn func(ctx context.Context, s SignIn) (address string, err error)

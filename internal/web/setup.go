@@ -155,6 +155,7 @@ type guideData struct {
 	// Password was just made for Device, and is shown this once; "": the user has one.
 	Password, Device string
 	Live             bool // logins can be seen
+	OnlyDevices      bool // each device needs a password of its own
 }
 
 // filled is a step with its values.
@@ -184,7 +185,7 @@ func fill(steps []Step, a Account) []filled {
 // guide tells how to set up an app for an address. It is the same for every address of a
 // domain, so that it tells nobody which ones exist.
 func (p *setup) guide(w http.ResponseWriter, r *http.Request, app App, a Account) {
-	d := guideData{page: p.page(r, app.Name), App: app, Address: a.Address, Steps: fill(app.Steps, a)}
+	d := guideData{page: p.page(r, app.Name), App: app, Address: a.Address, Steps: fill(app.Steps, a), OnlyDevices: !a.Own}
 	here := p.base(r) + "/setup?" + url.Values{"address": {a.Address}, "app": {app.Key}}.Encode()
 	if app.Profile {
 		d.Profile = "/setup/mail.mobileconfig?" + url.Values{"address": {a.Address}}.Encode()
