@@ -60,6 +60,9 @@ func (s *site) countAsked() {
 		},
 		Certificates: func() (all []telemetry.Certificate) {
 			for _, c := range s.fronts.site().certs.Certificates() {
+				if c.Waiting && !c.Host {
+					continue // a name that the DNS does not lead here needs none
+				}
 				for _, n := range c.Names {
 					all = append(all, telemetry.Certificate{Name: n, NotAfter: c.NotAfter})
 				}

@@ -104,7 +104,8 @@ type Manager struct {
 	wanted map[string]*wanted
 	err    error // why it is not known which names are wanted
 	held   sync.WaitGroup
-	listen [2]string // for http-01 and tls-alpn-01
+	saving sync.Mutex // held while triedKey is written
+	listen [2]string  // for http-01 and tls-alpn-01
 }
 
 // Open returns the certificates that are there: those of earlier runs are served from the
@@ -134,6 +135,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 			o.Log.Warn("a certificate cannot be read", "name", name, "error", err)
 		}
 	}
+	m.loadTried(ctx)
 	return m, nil
 }
 

@@ -386,3 +386,35 @@ func TestRenewRefuses(t *testing.T) {
 	stop()
 	<-done
 }
+
+// A server that is started again goes on where it was with orders that fail, but tries at once.
+func TestTriedIsKept(t *testing.T) {
+	ca := fakeCA(t)
+	open := func() *Manager {
+		m, err := Open(t.Context(), Options{Host: "mail.a.test", Fallback: &tls.Config{}, CA: ca})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	m := open()
+	m.wanted["mail.a.test"].failures = 3
+	m.saveTried(t.Context())
+	if w := open().wanted["mail.a.test"]; w.failures != 3 || !w.next.IsZero() {
+		t.Errorf("%+v", w)
+	}
+	for _, text := range []string{"{", `{"mail.a.test": "x"}`, `{"other.test": 3}`, `{"mail.a.test": -5}`} {
+		if err := m.storage.Store(t.Context(), triedKey, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if w := open().wanted["mail.a.test"]; w.failures != 0 {
+			t.Errorf("%s: %+v", text, w)
+		}
+	}
+	if err := m.storage.Store(t.Context(), triedKey, []byte(`{"mail.a.test": 4000000}`)); err != nil {
+		t.Fatal(err)
+	}
+	if w := open().wanted["mail.a.test"]; w.failures > len(pauses) {
+		t.Errorf("%+v", w)
+	}
+}

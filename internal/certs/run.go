@@ -245,6 +245,9 @@ func (m *Manager) order(ctx context.Context, e *engine, name string) {
 	if err != nil {
 		m.failed(name, err)
 	}
+	if err != nil || attempts > 0 {
+		m.saveTried(ctx)
+	}
 }
 
 // obtain is one attempt, within orderTime.

@@ -1,12 +1,22 @@
 package e2e
 
 import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	crand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +80,11 @@ func TestACME(t *testing.T) {
 				t.Fatal(err)
 			}
 			servesFrom(t, https, "autodiscover.local.test", root)
+			m.kurir("", "domain", "add", "second.test")
+			if err := dns.SetZone(namesHere + "autoconfig.second.test. A 127.0.0.1\n"); err != nil {
+				t.Fatal(err)
+			}
+			servesFrom(t, https, "autoconfig.second.test", root)
 		})
 	}
 }
@@ -203,7 +218,7 @@ func TestACMEWithoutCA(t *testing.T) {
 	t.Parallel()
 	web := aPort(t)
 	dns := dnstest.Start(t, "mail.local.test. A 127.0.0.1\n")
-	p := newPebble(t, pebbleOptions{dns: dns.Addr(), http: web, https: 9})
+	p := newPebble(t, pebbleOptions{dns: dns.Addr(), http: web, https: 9, nonces: 60})
 	p.stop()
 	m := newMailer(t, setup{dns: dns.Addr(), rest: fmt.Sprintf("[web]\nhttp = [\"127.0.0.1:%d\"]\n", web) + p.acme()})
 	if c, err := shown(m.at(imapsPort), "mail.local.test", nil); err != nil || c.VerifyHostname("mail.local.test") != nil {
@@ -234,4 +249,84 @@ func TestACMEWithoutCA(t *testing.T) {
 		t.Errorf("no TLSA record:\n%s", out)
 	}
 	contains(t, m.kurir("", "check"), "certificate for mail.local.test, valid until")
+}
+
+// TestACMEReload switches [acme] on in a running server, as one behind a proxy has it, and a client certificate's CA: it
+// logs in by that (SASL EXTERNAL), and only as the account of its address.
+func TestACMEReload(t *testing.T) {
+	t.Parallel()
+	dns := dnstest.Start(t, "mail.local.test. A 127.0.0.1\n")
+	m := newMailer(t, setup{dns: dns.Addr()})
+	behind, err := strconv.Atoi(m.port(httpPort))
+	ok(t, "port", err)
+	p := newPebble(t, pebbleOptions{dns: dns.Addr(), http: behind, https: 9})
+	before, err := shown(m.at(imapsPort), "mail.local.test", nil)
+	ok(t, "before", err)
+	pair, ca := clientCertificate(t, alice)
+	text, err := os.ReadFile(m.config)
+	ok(t, "configuration", err)
+	lines := strings.Replace(string(text), "[tls]\n", fmt.Sprintf("[tls]\nclient_ca = %q\n", newClient(t).file("clients.pem", string(ca))), 1)
+	ok(t, "configuration", os.WriteFile(m.config, []byte(lines+p.acme("challenges = [\"http-01\"]")), 0o600))
+	contains(t, m.kurir("", "reload"), "acme.enabled", "tls.client_ca")
+	root := p.root()
+	if after := servesFrom(t, m.at(imapsPort), "mail.local.test", root); after.Equal(before) {
+		t.Error("nothing has changed")
+	}
+	login := func(pair *tls.Certificate, as string) string {
+		conf := &tls.Config{ServerName: "mail.local.test", RootCAs: root}
+		if pair != nil {
+			conf.Certificates = []tls.Certificate{*pair}
+		}
+		conn, err := tls.Dial("tcp", m.at(imapsPort), conf)
+		if err != nil {
+			return err.Error()
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		lines := bufio.NewScanner(conn)
+		lines.Scan() // greeting
+		if lines.Err() != nil {
+			return lines.Err().Error()
+		}
+		fmt.Fprintf(conn, "a AUTHENTICATE EXTERNAL %s\r\n", as)
+		for lines.Scan() {
+			if strings.HasPrefix(lines.Text(), "a ") {
+				return lines.Text()
+			}
+		}
+		return fmt.Sprint(lines.Err())
+	}
+	base := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+	for _, c := range []struct{ what, got, want string }{
+		{"by the certificate", login(&pair, "="), "a OK"},
+		{"as the account of its address", login(&pair, base(alice)), "a OK"},
+		{"as another", login(&pair, base(bob)), "a NO"},
+		{"without a certificate", login(nil, "="), "a NO"},
+	} {
+		if !strings.HasPrefix(c.got, c.want) {
+			t.Errorf("%s: %q, not %s", c.what, c.got, c.want)
+		}
+	}
+	stranger, _ := clientCertificate(t, alice)
+	if got := login(&stranger, "="); strings.HasPrefix(got, "a OK") || !strings.Contains(got, "certificate") && !strings.Contains(got, "EOF") && !strings.Contains(got, "reset") {
+		t.Errorf("a certificate of another CA: %q", got)
+	}
+	if _, err := shown(m.at(submissionsPort), "mail.local.test", root); err != nil {
+		t.Error(err)
+	}
+}
+
+// clientCertificate is one for an address, and the PEM of the CA that has signed it: itself.
+func clientCertificate(t *testing.T, address string) (pair tls.Certificate, ca []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
+	ok(t, "key", err)
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "client"}, EmailAddresses: []string{address},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(crand.Reader, c, c, key.Public(), key)
+	ok(t, "certificate", err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

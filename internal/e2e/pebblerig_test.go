@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -22,6 +23,7 @@ type pebble struct {
 	t            *testing.T
 	dns          string // host:port
 	port, manage int
+	nonces       int
 	config       string // path
 	ca           string // PEM file of who has signed its own certificate
 	client       *http.Client
@@ -42,7 +44,7 @@ func newPebble(t *testing.T, o pebbleOptions) *pebble {
 	t.Helper()
 	c := newClient(t, "pebble")
 	_, certPEM, keyPEM := certificate(t, time.Now().Add(24*time.Hour), "localhost")
-	p := &pebble{t: t, dns: o.dns, port: aPort(t), manage: aPort(t), ca: c.file("pebble.pem", string(certPEM))}
+	p := &pebble{t: t, dns: o.dns, port: aPort(t), manage: aPort(t), nonces: cmp.Or(o.nonces, 5), ca: c.file("pebble.pem", string(certPEM))}
 	config := map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", p.port), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", p.manage),
 		"certificate": p.ca, "privateKey": c.file("pebble-key.pem", string(keyPEM)),
@@ -75,7 +77,7 @@ func (p *pebble) start() {
 	p.t.Helper()
 	p.run = &process{out: &output{}, exited: make(chan struct{})}
 	p.run.cmd = exec.Command("pebble", "-config", p.config, "-dnsserver", p.dns)
-	p.run.cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
+	p.run.cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", fmt.Sprintf("PEBBLE_WFE_NONCEREJECT=%d", p.nonces))
 	p.run.cmd.Stdout, p.run.cmd.Stderr = p.run.out, p.run.out
 	ok(p.t, "pebble", p.run.cmd.Start())
 	run := p.run
