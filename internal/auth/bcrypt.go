@@ -57,6 +57,13 @@ func ReadVerifier(hash string) (string, error) {
 	return v.String(), nil
 }
 
+// Matches tells whether a password is the one that a verifier stands for. It costs as much
+// as a login. Of a verifier that cannot be read it is false.
+func Matches(verifier, password string) bool {
+	v, err := parseVerifier(verifier)
+	return err == nil && v.matches(prepared(password), argon2id)
+}
+
 // describeHash says what a hash is that cannot be checked here.
 func describeHash(s string, err error) error {
 	for prefix, name := range map[string]string{

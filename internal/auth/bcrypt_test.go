@@ -35,6 +35,9 @@ func TestReadVerifier(t *testing.T) {
 			t.Errorf("%q: %q, %v", c.hash, got, err)
 		}
 	}
+	if !Matches(y, "right horse") || Matches(y, "wrong horse") || Matches("$6$", "right horse") {
+		t.Error("Matches")
+	}
 	for _, hash := range []string{two, y} {
 		v, err := parseVerifier(hash)
 		if err != nil || !v.matches("right horse", argon2id) || v.matches("wrong horse", argon2id) || v.matches("", argon2id) {

@@ -74,6 +74,7 @@ func Result(err error) string {
 func reason(err error) string {
 	var throttled *ThrottledError
 	var why *refusal
+	var disabled *DisabledError
 	switch {
 	case err == nil:
 		return "logged in"
@@ -83,8 +84,8 @@ func reason(err error) string {
 		return "the password is wrong"
 	case errors.As(err, &throttled):
 		return fmt.Sprintf("too many failed logins lately, so the password was not looked at; again in %v", throttled.RetryAfter.Round(time.Second))
-	case errors.Is(err, ErrDisabled):
-		return "the password is right, but the account is disabled"
+	case errors.As(err, &disabled):
+		return disabled.With("the password is right, but the account is disabled")
 	case errors.Is(err, ErrSyntax):
 		return "the client did not keep to the mechanism"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -160,6 +160,9 @@ func (p *setup) signIn(w http.ResponseWriter, r *http.Request) {
 			status, d.Problem = http.StatusTooManyRequests, fmt.Sprintf("That was wrong too often. Please try again in %s.", span(wait.RetryAfter))
 		case errors.Is(err, auth.ErrDisabled):
 			d.Problem = "This account is closed. The administrator can open it again."
+			if closed, ok := errors.AsType[*auth.DisabledError](err); ok && closed.Message != "" {
+				d.Problem = "This account is closed: " + closed.Message
+			}
 		case errors.Is(err, auth.ErrUnavailable):
 			status, d.Problem = http.StatusServiceUnavailable, "Signing in is not possible at the moment. Please try again in a minute."
 		}
