@@ -181,6 +181,11 @@ func TestImport(t *testing.T) {
 	if err := login("bob@example.test", "a third password"); err != nil {
 		t.Errorf("after --update: %v", err)
 	}
+	before := s.must("", "export", "--hashes")
+	s.must("", "account", "import", "--update", s.file("more.csv", "address,password,quota\nann@example.test,another password,2GiB\n"))
+	if after := s.must("", "export", "--hashes"); before != after {
+		t.Errorf("the same once more is a change:\n%s\n%s", before, after)
+	}
 	contains(t, s.must("", "account", "list"), "ann@example.test  active  2 GiB")
 }
 

@@ -82,7 +82,10 @@ func (e *env) importRows(ctx context.Context, o admin.Operations, rows []roster.
 	want, skipped, more := roster.Wanted(rows, have, f.update)
 	plan := roster.Make(have, want, roster.Options{Size: showQuota})
 	mistakes = slices.Concat(mistakes, more, withLines(plan.Mistakes, rows))
-	i := importer{env: e, importFlags: f, rows: map[string]*roster.Row{}}
+	i := importer{env: e, importFlags: f, rows: map[string]*roster.Row{}, kept: map[string]string{}}
+	for _, a := range have.Accounts {
+		i.kept[a.Address] = a.Verifier
+	}
 	for n := range rows {
 		i.rows[rows[n].Account.Address] = &rows[n]
 	}
@@ -122,6 +125,7 @@ type importer struct {
 	*env
 	importFlags
 	rows map[string]*roster.Row // by address
+	kept map[string]string      // the passwords that are there, as they are kept
 	made []string               // addresses whose password is made here
 }
 
@@ -231,7 +235,11 @@ func (i *importer) hash(ctx context.Context, part []roster.Change) error {
 	for w := range errs {
 		wg.Go(func() {
 			for c := range next {
-				v, err := auth.HashPassword(i.rows[c.Name].Password)
+				password := i.rows[c.Name].Password
+				if old := i.kept[c.Name]; old != "" && auth.Matches(old, password) {
+					continue // whoever has logged in with it goes on
+				}
+				v, err := auth.HashPassword(password)
 				if err != nil {
 					errs[w] = fmt.Errorf("%s: %w", c.Name, err)
 					continue

@@ -53,6 +53,26 @@ func TestClosing(t *testing.T) {
 	}
 }
 
+// What stands behind the + for an account, by way of aliases too.
+func TestDetail(t *testing.T) {
+	d, ctx := newDirectory(t), t.Context()
+	_, err := d.AddAlias(ctx, "sales@example.com", []string{"bob+Sales@example.com", "alice@example.com"}, false)
+	want(t, "alias", err, nil)
+	for _, c := range []struct{ address, account, want string }{
+		{"alice+News@example.org", "alice@example.com", "News"},
+		{"alice@example.com", "alice@example.com", ""},
+		{"sales@example.com", "bob@example.com", "Sales"},
+		{"sales+x@example.com", "alice@example.com", "x"},
+		{"alice+x@example.com", "bob@example.com", ""},
+		{"nobody+x@example.com", "bob@example.com", ""},
+		{"x", "bob@example.com", ""},
+	} {
+		if got := d.Detail(ctx, c.address, c.account); got != c.want {
+			t.Errorf("%s for %s: %q, want %q", c.address, c.account, got, c.want)
+		}
+	}
+}
+
 func FuzzPlain(f *testing.F) {
 	for _, s := range []string{"", "back in März – call “us”", "Größe €5", "日本\r\n250 ok", "\xff"} {
 		f.Add(s)

@@ -60,6 +60,9 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 			_, err := d.AddAccount(ctx, "new@example.com", AccountOptions{Verifier: "v"})
 			return err
 		},
+		"AddAccounts": func() error {
+			return d.AddAccounts(ctx, []NewAccount{{Address: "n1@example.com"}, {Address: "n2@other.test", AccountOptions: AccountOptions{Verifier: "v"}}})
+		},
 		"SetPassword":      func() error { return d.SetPassword(ctx, "bob@example.com", "v") },
 		"DisableAccount":   func() error { return d.DisableAccount(ctx, "bob@example.com", true) },
 		"CloseDomain":      func() error { return d.CloseDomain(ctx, "other.test", Closure{Disabled: true}) },

@@ -160,6 +160,10 @@ func TestForwardMigration(t *testing.T) {
 	if got := resolved(t, d, "b@example.com"); got != "alice@example.com(tag)" {
 		t.Error(got)
 	}
+	want(t, "open for mail", d.Deferred(ctx, "alice@example.com"), nil)
+	if p, err := d.MayPost(ctx, "", "x@elsewhere.example", "b@example.com"); p != PostingAllowed || err != nil {
+		t.Errorf("to an alias of before: %v, %v", p, err)
+	}
 	want(t, "still a target", d.RemoveAccount(ctx, "alice@example.com"), ErrInUse)
 	if err := d.RemoveAlias(ctx, "b@example.com"); err != nil {
 		t.Fatal(err)
