@@ -108,7 +108,7 @@ var (
 var (
 	replyAuthTLS       = &Reply{538, "5.7.11", "encryption required: use STARTTLS first", nil}
 	replyAuthNone      = &Reply{502, "5.5.1", "AUTH is not available here", nil}
-	replyAuthMechanism = &Reply{504, "5.5.4", "mechanism not supported: use PLAIN or LOGIN", nil}
+	replyAuthMechanism = &Reply{504, "5.5.4", "this mechanism is not on offer here, see the answer to EHLO", nil}
 	replyAuthNow       = &Reply{503, "5.5.1", "AUTH is not allowed within a message", nil}
 	replyAuthSyntax    = &Reply{501, "5.5.2", "login not understood", nil}
 	replyAuthLong      = &Reply{500, "5.5.6", "login is too long", nil}
