@@ -117,6 +117,8 @@ func (e *env) check(ctx context.Context) *report {
 		r.fail("config", "%v", one)
 	}
 	checkTLSPolicy(r, cfg)
+	e.checkUnit(r, e.unitEnvironment)
+	checkConfine(r, cfg)
 	dir := cfg.Data
 	if isLocal(e.files, dir) {
 		r.fail("data", "%v", notForServe(dir))

@@ -37,8 +37,11 @@ func (s *site) paths() confine.Paths {
 	c := s.cfg
 	p := confine.Paths{
 		// An account's or a domain's folder may be a link to another disk, data/mail/DOMAIN/NAME.
-		Write: append([]string{c.Data, filepath.Dir(c.Control)}, confine.Linked(c.Data, 3)...),
+		Write: append([]string{c.Data}, confine.Linked(c.Data, 3)...),
 		Read:  systemFiles(),
+	}
+	if dir := filepath.Dir(c.Control); dir != c.Data {
+		p.Write = append(p.Write, dir)
 	}
 	p.Write = append(p.Write, os.TempDir(), "/var/tmp", "/dev/null") // SQLite sorts much in files
 	for _, address := range c.LMTP.Address {

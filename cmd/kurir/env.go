@@ -49,6 +49,8 @@ type env struct {
 	// systemConfig is the machine's own configuration, the last to be looked for; empty: none.
 	systemConfig string
 
+	unitEnvironment string // the systemd unit's file of variables; empty: none
+
 	config string // --config
 	data   string // --data
 }
@@ -59,10 +61,10 @@ func systemEnv() *env {
 	return &env{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		environ:      os.Environ(),
-		systemConfig: "/etc/kurir/kurir.toml",
-		files:        fsx.OS{},
-		systemctl:    systemctl(),
-		terminal:     func() bool { return term.IsTerminal(stdin) },
+		systemConfig: "/etc/kurir/kurir.toml", unitEnvironment: "/etc/default/kurir",
+		files:     fsx.OS{},
+		systemctl: systemctl(),
+		terminal:  func() bool { return term.IsTerminal(stdin) },
 		secret: func() (string, error) {
 			b, err := term.ReadPassword(stdin)
 			return string(b), err

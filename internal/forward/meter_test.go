@@ -60,3 +60,21 @@ func TestMeterBounded(t *testing.T) {
 		t.Error("no bound, and yet it counts")
 	}
 }
+
+// TestMeterChanges: another bound holds at once, for what was counted before as well.
+func TestMeterChanges(t *testing.T) {
+	m := meter{hourly: 10, now: time.Now}
+	m.add("a@x.test", 10)
+	f := &Forwarder{}
+	for _, c := range []struct {
+		hourly int
+		room   bool
+	}{{10, false}, {12, true}, {5, false}, {0, true}} {
+		if m.bound(c.hourly); m.room("a@x.test", 1) != c.room {
+			t.Errorf("with %d an hour: room is %v", c.hourly, !c.room)
+		}
+	}
+	if f.SetHourly(7); f.meter.hourly != 7 {
+		t.Error("the bound is not set")
+	}
+}

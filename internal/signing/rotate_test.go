@@ -350,3 +350,15 @@ func TestKeysAreParsedOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestSetRetire: how long a record is needed may change.
+func TestSetRetire(t *testing.T) {
+	since := time.Unix(1_800_000_000, 0)
+	s := New(nil, Options{Retire: 9 * 24 * time.Hour})
+	if got := s.Ends(Key{Since: since}); !got.Equal(since.Add(9 * 24 * time.Hour)) {
+		t.Errorf("until %v", got)
+	}
+	if s.SetRetire(12 * 24 * time.Hour); !s.Ends(Key{Since: since}).Equal(since.Add(12 * 24 * time.Hour)) {
+		t.Error("the time is as before")
+	}
+}
