@@ -47,6 +47,18 @@ and nothing is waited for. Steps that can be skipped:
   kurir setup example.org --ipv4 192.0.2.25          # behind a router`,
 		Args: exactly("DOMAIN"),
 	}
+	s.add(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := s.check(e); err != nil {
+			return err
+		}
+		return e.setup(c.Context(), args[0], s)
+	}
+	return c
+}
+
+// add gives the command its flags.
+func (s *setupFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVarP(&s.yes, "yes", "y", false, "ask nothing: take the flags and the defaults")
 	f.StringVar(&s.hostname, "hostname", "", "`NAME` of this server (default: mail.DOMAIN)")
@@ -70,13 +82,6 @@ and nothing is waited for. Steps that can be skipped:
 	f.BoolVar(&s.js, "json", false, "print the result as JSON for other programs; needs --yes")
 	c.MarkFlagFilename("password-file")
 	c.MarkFlagFilename("acme-ca")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := s.check(e); err != nil {
-			return err
-		}
-		return e.setup(c.Context(), args[0], s)
-	}
-	return c
 }
 
 // setupSteps are the steps that --skip can name.

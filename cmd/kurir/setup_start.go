@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"kurir/internal/admin"
@@ -96,20 +96,20 @@ func (r *setupRun) waitForServer(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// localAddressOf is where this machine reaches a protocol that is served on addresses; ""
-// if nowhere.
+// localAddressOf is where this machine reaches a protocol that is served on addresses, by
+// the first of them; "" if nowhere.
 func localAddressOf(addresses []string) string {
-	for _, a := range addresses {
-		if host, port, ok := strings.Cut(a, ":"); ok && host == "" {
-			return localAddress + ":" + port
-		}
-		if rest, ok := strings.CutPrefix(a, "0.0.0.0:"); ok {
-			return localAddress + ":" + rest
-		}
-		if rest, ok := strings.CutPrefix(a, "[::]:"); ok {
-			return "[::1]:" + rest
-		}
-		return a
+	if len(addresses) == 0 {
+		return ""
 	}
-	return ""
+	host, port, err := net.SplitHostPort(addresses[0])
+	switch {
+	case err != nil:
+		return ""
+	case host == "" || host == "0.0.0.0":
+		host = localAddress
+	case host == "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, port)
 }

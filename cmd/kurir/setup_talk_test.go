@@ -225,3 +225,16 @@ func freePort(t *testing.T) string {
 	defer l.Close()
 	return l.Addr().String()
 }
+
+func TestLocalAddressOf(t *testing.T) {
+	for address, want := range map[string]string{
+		":25": "127.0.0.1:25", "0.0.0.0:25": "127.0.0.1:25", "[::]:25": "[::1]:25", "192.0.2.1:25": "192.0.2.1:25", "[2001:db8::1]:25": "[2001:db8::1]:25", "odd": "",
+	} {
+		if got := localAddressOf([]string{address, ":26"}); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	if got := localAddressOf(nil); got != "" {
+		t.Error(got)
+	}
+}
