@@ -82,6 +82,9 @@ func TestBadCertificateFiles(t *testing.T) {
 		{"[acme]", "enabled = true", `challenges = ["http-01"]`, `ca_file = "/nowhere/ca.pem"`},
 	} {
 		s := newTestSite(t, lines...)
+		if code, out, _ := s.do("", "check"); code != exitFailed || !strings.Contains(out, "/nowhere/ca.pem: no such file") {
+			t.Errorf("check, %q: %d, %s", lines, code, out)
+		}
 		if code, _, errs := s.do("", "serve"); code != exitFailed || !strings.Contains(errs, "/nowhere/ca.pem: no such file") {
 			t.Errorf("%q: %d, %s", lines, code, errs)
 		}

@@ -109,6 +109,11 @@ func (c *certSteps) forget(name string) { delete(c.at, name) }
 // checkACME looks at the certificates of a CA: those that the running server has, else
 // those that were kept.
 func (e *env) checkACME(ctx context.Context, r *report, cfg *config.Config, now time.Time) {
+	for key, file := range map[string]string{"tls.client_ca": cfg.TLS.ClientCA, "acme.ca_file": cfg.ACME.CAFile} {
+		if _, err := pool(key, file); err != nil {
+			r.fail("tls", "%v", err)
+		}
+	}
 	if !asksCA(cfg) {
 		return
 	}

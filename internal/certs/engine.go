@@ -111,12 +111,19 @@ func (e *engine) asked(newKey bool) *certmagic.Config {
 
 // Listening says where this server listens for the challenges, each host:port, "" for
 // nowhere; it is called before Run.
-func (m *Manager) Listening(http, https string) { m.listen = [2]string{http, https} }
+func (m *Manager) Listening(http, https string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.listen = [2]string{http, https}
+}
 
 // setPorts tells certmagic which ports it shall find taken: any other it would open itself.
 func (m *Manager) setPorts(issuer *certmagic.ACMEIssuer) {
+	m.mu.Lock()
+	listen := m.listen
+	m.mu.Unlock()
 	for i, port := range []*int{&issuer.AltHTTPPort, &issuer.AltTLSALPNPort} {
-		host, text, err := net.SplitHostPort(m.listen[i])
+		host, text, err := net.SplitHostPort(listen[i])
 		if err != nil {
 			continue
 		}
