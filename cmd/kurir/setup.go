@@ -68,7 +68,7 @@ func (s *setupFlags) add(c *cobra.Command) {
 	f.StringArrayVar(&s.ipv6, "ipv6", nil, "public IPv6 `ADDRESS`, likewise")
 	f.BoolVar(&s.detect, "detect", false, "behind a router: ask a server of OpenDNS for the public address, which it sees then")
 	f.BoolVar(&s.noACME, "no-acme", false, "get no certificates: you have your own, or try without")
-	f.StringVar(&s.acmeEmail, "acme-email", "", "mail `ADDRESS` that the CA may write to (default: the first account)")
+	f.StringVar(&s.acmeEmail, "acme-email", "", "mail `ADDRESS` that the CA may write to (default: that of --test-to, else the first account)")
 	f.StringVar(&s.acmeDirectory, "acme-directory", "", "`URL` of another CA than Let's Encrypt")
 	f.StringVar(&s.acmeCA, "acme-ca", "", "PEM `FILE` with the root by which that URL itself is trusted")
 	f.StringVar(&s.testTo, "test-to", "", "send a test message to an `ADDRESS` of yours elsewhere")

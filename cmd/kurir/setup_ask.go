@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,11 @@ func (r *setupRun) ask(ctx context.Context) error {
 	if err := r.askACME(ctx); err != nil {
 		return err
 	}
-	return r.askTest(ctx)
+	if err := r.askTest(ctx); err != nil {
+		return err
+	}
+	r.defaultEmail()
+	return nil
 }
 
 // question gives a flag's value, or asks for it, or takes the default.
@@ -292,9 +297,6 @@ func (r *setupRun) askACME(ctx context.Context) error {
 		}
 		p.acme = answer == "yes"
 	}
-	if p.acme && p.acmeEmail == "" {
-		p.acmeEmail = p.Account
-	}
 	return nil
 }
 
@@ -308,4 +310,12 @@ func (r *setupRun) askTest(ctx context.Context) (err error) {
 	r.flags.testTo, err = r.question(ctx, "test-to", r.flags.testTo, "An address of yours elsewhere, for a test message (empty: none)", "",
 		func(s string) (string, error) { return s, setup.CheckElsewhere(s, r.result.Domain) })
 	return err
+}
+
+// defaultEmail is where the CA writes to if nobody says: better an address elsewhere, which
+// is there when this server is not.
+func (r *setupRun) defaultEmail() {
+	if p := &r.result; p.acme && p.acmeEmail == "" {
+		p.acmeEmail = cmp.Or(r.flags.testTo, p.Account)
+	}
 }

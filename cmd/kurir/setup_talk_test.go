@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kurir/dnsutil/dnstest"
+	"kurir/internal/admin"
 )
 
 // emptyZone is a domain that is registered, and nothing more.
@@ -163,7 +164,12 @@ func (c *console) systemd(s *setupSite, begin func() error) {
 // With systemd the server is started, has its certificate looked at, and takes a message.
 func TestSetupStarts(t *testing.T) {
 	s := newSetupSite(t)
-	srv := dnstest.Start(t, emptyZone+"mail.example.test. A 127.0.0.1\n")
+	srv := dnstest.Start(t, emptyZone+`
+mail.example.test. A 127.0.0.1
+mail.example.test. TXT "v=spf1 ip4:192.0.2.25 -all"
+example.test. TXT "v=spf1 ip4:192.0.2.25 -all"
+_dmarc.example.test. TXT "v=DMARC1; p=reject"
+`)
 	flags := "--no-acme --ipv4 192.0.2.25 --skip ports,rights,disk,clock,memory,ptr,port25-out,port25-in --resolver " + srv.Addr() + " --set dns.servers=" + srv.Addr()
 	for _, p := range []string{"smtp", "imaps", "submissions"} {
 		flags += " --set " + p + ".address=" + freePort(t)
@@ -189,6 +195,19 @@ func TestSetupStarts(t *testing.T) {
 		t.Errorf("%+v", r.Steps)
 	}
 	contains(t, r.words("test"), "came into the mailbox of admin@example.test", "No test message was sent")
+	boxes := newConsole(t)
+	if code := run(t.Context(), boxes.env, []string{"mailbox", "list", "admin@example.test", "-c", s.file, "--json"}); code != exitOK {
+		t.Fatal(boxes.err.String())
+	}
+	var all []admin.Mailbox
+	if err := json.Unmarshal([]byte(boxes.out.String()), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range all { // not in Junk, whatever the records say of this machine
+		if (b.Messages > 0) != (b.Name == "INBOX") {
+			t.Errorf("%+v", b)
+		}
+	}
 	again := newConsole(t)
 	if code := run(t.Context(), again.env, append(args, "--test-to", "me@nowhere.test")); code != exitOK {
 		t.Fatalf("exit %d: %s", code, again.err.String())

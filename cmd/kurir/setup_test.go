@@ -144,6 +144,24 @@ func TestSetupSecondDomain(t *testing.T) {
 	}
 }
 
+// The CA writes to an address elsewhere, if one is known.
+func TestSetupACMEEmail(t *testing.T) {
+	for flags, want := range map[string]string{
+		"": `email = "admin@example.test"`, "--test-to me@example.net": `email = "me@example.net"`,
+		"--test-to me@example.net --acme-email ca@example.net": `email = "ca@example.net"`,
+	} {
+		s := newSetupSite(t)
+		if code, _, errs := s.yes("example.test", flags+" --data "+s.dir+"/data"); code != exitOK {
+			t.Fatal(errs)
+		}
+		text, err := os.ReadFile(s.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, string(text), "[acme]", "enabled = true", want)
+	}
+}
+
 // The password comes from a file, whose weak ones are refused before anything is made.
 func TestSetupPasswordFile(t *testing.T) {
 	s := newSetupSite(t)
