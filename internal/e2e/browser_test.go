@@ -77,7 +77,7 @@ func (b *browser) listen(event any) {
 	case *runtime.EventConsoleAPICalled:
 		text = fmt.Sprintf("console.%s", e.Type)
 	case *network.EventLoadingFailed:
-		if !e.Canceled {
+		if !e.Canceled && e.ErrorText != "net::ERR_ABORTED" { // a frame that another page took the place of
 			text = e.ErrorText
 		}
 	}
