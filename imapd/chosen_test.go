@@ -58,7 +58,7 @@ func TestChosenMechanisms(t *testing.T) {
 		c := dial(t, s.l.dial())
 		c.expect("* OK [CAPABILITY IMAP4rev2 IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE AUTH=SCRAM-SHA-256 LOGINDISABLED] …")
 		for _, step := range []struct{ say, hear string }{
-			{"a1 LOGIN alice secret", "a1 NO [PRIVACYREQUIRED] LOGIN is switched off…"},
+			{"a1 LOGIN alice secret", "a1 NO [CANNOT] LOGIN is switched off…"},
 			{"a2 AUTHENTICATE PLAIN AGFsaWNlAHNlY3JldA==", "a2 NO [CANNOT] Mechanism not supported: there are SCRAM-SHA-256"},
 			{"a3 AUTHENTICATE SCRAM-SHA-256", "+ "}, {"*", "a3 BAD Authentication cancelled"},
 			{"a4 AUTHENTICATE SCRAM-SHA-256 biws", "+ cj1hYmM="}, {"*", "a4 BAD Authentication cancelled"},

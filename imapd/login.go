@@ -12,7 +12,7 @@ import (
 )
 
 // errNoLogin says that the administrator has switched LOGIN off (LOGINDISABLED).
-var errNoLogin = no(imap.ResponseCodePrivacyRequired, "LOGIN is switched off here: use AUTHENTICATE")
+var errNoLogin = no(imap.ResponseCodeCannot, "LOGIN is switched off here: use AUTHENTICATE")
 
 var errNeedTLS = no(imap.ResponseCodePrivacyRequired, "A password may not be sent without TLS: use STARTTLS or the port for TLS")
 

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Login says how people log in.
 type Login struct {
@@ -42,5 +45,25 @@ func (l *loader) checkLogins() {
 	m := l.c.Login.Mechanisms
 	if slices.Contains(m, "external") && l.c.TLS.ClientCA == "" && len(m) == 1 {
 		l.wrong("login.mechanisms", "nobody could log in: \"external\" needs tls.client_ca")
+	}
+}
+
+// loginWarnings tells of ways to log in that somebody will try, and that fail.
+func (c *Config) loginWarnings(add func(string, ...any)) {
+	m := c.Login.Mechanisms
+	if len(m) == 0 {
+		return
+	}
+	scram := slices.ContainsFunc(m, func(s string) bool { return strings.HasPrefix(s, "scram-") })
+	sent := slices.ContainsFunc(m, func(s string) bool { return s == "plain" || s == "login" || s == "user" })
+	own := slices.ContainsFunc(c.Login.OwnPassword, func(p string) bool { return p != "web" })
+	switch {
+	case own && scram && sent:
+		add("login.mechanisms has SCRAM, which programs such as mbsync and mutt take and which fails with an account's own password: give them app passwords, or set login.own_password = [\"web\"]")
+	case own && !sent:
+		add("login.mechanisms has none that takes an account's own password: only app passwords and certificates work in mail apps")
+	}
+	if slices.Contains(m, "external") && c.TLS.ClientCA == "" {
+		add("login.mechanisms has external, which needs tls.client_ca")
 	}
 }

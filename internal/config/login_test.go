@@ -39,3 +39,26 @@ func TestLogin(t *testing.T) {
 		}
 	}
 }
+
+func TestLoginWarnings(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "own_password = [\"web\"]": "",
+		"mechanisms = [\"plain\", \"user\"]":                                        "",
+		"mechanisms = [\"plain\", \"scram-sha-256\"]":                               "programs such as mbsync",
+		"mechanisms = [\"plain\", \"scram-sha-256\"]\nown_password = [\"web\"]":     "",
+		"mechanisms = [\"scram-sha-256\"]":                                          "only app passwords",
+		"mechanisms = [\"scram-sha-256-plus\"]\nown_password = [\"web\"]":           "",
+		"mechanisms = [\"plain\", \"external\"]":                                    "needs tls.client_ca",
+		"mechanisms = [\"plain\", \"external\"]\n[tls]\nclient_ca = \"people.pem\"": "",
+	} {
+		var got []string
+		for _, w := range good(t, name+"[login]\n"+text).Warnings() {
+			if strings.HasPrefix(w, "login.") {
+				got = append(got, w)
+			}
+		}
+		if all := strings.Join(got, "\n"); (all == "") != (want == "") || !strings.Contains(all, want) {
+			t.Errorf("%q: %q, want %q", text, all, want)
+		}
+	}
+}

@@ -58,6 +58,7 @@ func (c *Config) Warnings() []string {
 		add("hostname is %s: other servers refuse mail from a name that is not in the DNS", c.Hostname)
 	}
 	c.inboundWarnings(add)
+	c.loginWarnings(add)
 	c.trustWarnings(add)
 	c.acmeWarnings(add)
 	c.outboundWarnings(add)
