@@ -91,10 +91,10 @@ func (b *thunderbird) shows(folder string, want ...string) {
 	}
 }
 
-// trust has Thunderbird trust the server's CA.
-func (b *thunderbird) trust(s *server) {
+// trust has Thunderbird trust the CA in a PEM file.
+func (b *thunderbird) trust(file string) {
 	b.t.Helper()
-	ca, err := os.ReadFile(s.ca())
+	ca, err := os.ReadFile(file)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ db.addCert(args[0].map(c => String.fromCharCode(c)).join(""), "CTu,,");`, ints(b
 // addAccount sets alice up by hand, with TLS from the start.
 func (b *thunderbird) addAccount(s *server) {
 	b.t.Helper()
-	b.trust(s)
+	b.trust(s.ca())
 	b.do(`const server = MailServices.accounts.createIncomingServer(args[0], "127.0.0.1", "imap");
 server.port = args[1]; server.socketType = 3; server.authMethod = 3; server.password = args[2];
 const identity = MailServices.accounts.createIdentity();
