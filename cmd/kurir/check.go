@@ -205,7 +205,7 @@ func (e *env) checkPorts(ctx context.Context, r *report, cfg *config.Config) {
 			case denied && answers(ctx, address):
 				r.pass("port", "%s (%s) is open", address, p.name)
 			case err == nil && running, denied:
-				r.fail("port", "%s (%s) is not served by the server that runs: restart it if the configuration is new", address, p.name)
+				r.fail("port", "%s (%s) is not served by the server that runs: kurir reload, if the configuration is new", address, p.name)
 			case err == nil:
 				r.pass("port", "%s (%s) is free", address, p.name)
 			case (running || unknown) && errors.Is(err, syscall.EADDRINUSE):

@@ -48,7 +48,7 @@ func (e *env) checkSocket(ctx context.Context, r *report, name, path string, run
 	case errors.Is(err, fs.ErrPermission):
 		r.warn("port", "this user may not connect to %s (%s), so whether it is served is not known", path, name)
 	case running:
-		r.fail("port", "%s (%s) is not served by the server that runs: restart it if the configuration is new", path, name)
+		r.fail("port", "%s (%s) is not served by the server that runs: kurir reload, if the configuration is new", path, name)
 	case errors.Is(err, syscall.ECONNREFUSED): // left over; the server replaces it
 		r.pass("port", "%s (%s) is free", path, name)
 	case errors.Is(err, fs.ErrNotExist):
