@@ -181,6 +181,13 @@ func TestImport(t *testing.T) {
 	if err := login("bob@example.test", "a third password"); err != nil {
 		t.Errorf("after --update: %v", err)
 	}
+	invites := filepath.Join(t.TempDir(), "invites.csv")
+	contains(t, s.must("", "account", "import", s.file("more.csv", "address,password\neve@example.test,\nfay@example.test,a fine password\n"), "--invites-out", invites),
+		"2 changes done.", "1 invitation in")
+	if b, err := os.ReadFile(invites); err != nil || !strings.HasPrefix(string(b), "address,link,until\neve@example.test,http") || strings.Contains(string(b), "fay@") {
+		t.Errorf("invitations: %s, %v", b, err)
+	}
+	s.refused(exitFailed, "name a new file", "account", "import", s.file("more.csv", "address\ngil@example.test\n"), "--invites-out", invites)
 	before := s.must("", "export", "--hashes")
 	s.must("", "account", "import", "--update", s.file("more.csv", "address,password,quota\nann@example.test,another password,2GiB\n"))
 	if after := s.must("", "export", "--hashes"); before != after {

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,15 +35,17 @@ commas, semicolons or tabs, and in the first row the names of the columns:
   aliases         further addresses, parted by blanks
   disabled        yes or no;  mail: keep or defer;  message: see kurir account disable
 
-Only address is needed. For rows without a password, --passwords-out has passwords made
-and written to a new file that its owner alone can read; --no-password adds them without,
-so that nobody can log in before "kurir account passwd".
+Only address is needed. For rows without a password, --passwords-out has passwords made,
+and --invites-out has links made to pages on which their owners set up their apps (kurir
+account invite); both are written to a new file that its owner alone can read.
+--no-password adds them without, so that nobody can log in before "kurir account passwd".
 
 All mistakes of the file are shown at once, with their lines, and then nothing is done.
 Accounts that are there already are skipped, so that an interrupted import can be repeated;
 --update gives them the file's quota, state, aliases and, if there is one, password.`,
 		Example: `  kurir account import --dry-run accounts.csv
   kurir account import accounts.csv --passwords-out passwords.csv
+  kurir account import accounts.csv --invites-out invitations.csv
   kurir account import accounts.csv --update`,
 		Args: exactly("FILE"),
 	}
@@ -51,10 +54,12 @@ Accounts that are there already are skipped, so that an interrupted import can b
 	c.Flags().BoolVar(&f.update, "update", false, "change accounts that are there already")
 	c.Flags().BoolVar(&f.without, "no-password", false, "add accounts that have no password in the file without one")
 	c.Flags().StringVar(&f.out, "passwords-out", "", "make the missing passwords and write them to this new `FILE`")
+	c.Flags().StringVar(&f.invites, "invites-out", "", "invite the accounts without a password, with links written to this new `FILE`")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if f.without && f.out != "" {
-			return usagef("--no-password and --passwords-out exclude each other")
+		if f.out != "" && (f.without || f.invites != "") {
+			return usagef("--passwords-out and --no-password or --invites-out exclude each other")
 		}
+		f.without = f.without || f.invites != ""
 		text, err := e.readInput(args[0])
 		if err != nil {
 			return err
@@ -69,7 +74,7 @@ Accounts that are there already are skipped, so that an interrupted import can b
 }
 
 type importFlags struct {
-	path, out            string
+	path, out, invites   string
 	dry, update, without bool
 }
 
@@ -101,7 +106,14 @@ func (e *env) importRows(ctx context.Context, o admin.Operations, rows []roster.
 	if err := i.writePasswords(); err != nil {
 		return err
 	}
-	if err := i.run(ctx, o, plan); err != nil {
+	if err := i.isNew(i.invites); err != nil {
+		return err
+	}
+	err = i.run(ctx, o, plan)
+	if err == nil && i.invites != "" {
+		err = i.invite(ctx, o)
+	}
+	if err != nil {
 		return errors.Join(err, errors.New("what is done stays; mend it and repeat the command, which skips the accounts that are there"))
 	}
 	return nil
@@ -127,6 +139,7 @@ type importer struct {
 	rows map[string]*roster.Row // by address
 	kept map[string]string      // the passwords that are there, as they are kept
 	made []string               // addresses whose password is made here
+	bare []string               // addresses without one
 }
 
 // sort finds what has to be hashed, and the new accounts that have no password.
@@ -140,7 +153,11 @@ func (i *importer) sort(plan *roster.Plan) (mistakes []roster.Mistake) {
 			continue
 		}
 		named[c.Name] = true
-		if c.Action != roster.Add || row.Password != "" || row.Account.Verifier != "" || i.without {
+		if c.Action != roster.Add || row.Password != "" || row.Account.Verifier != "" {
+			continue
+		}
+		i.bare = append(i.bare, c.Name)
+		if i.without {
 			continue
 		}
 		if i.out != "" {
@@ -150,7 +167,7 @@ func (i *importer) sort(plan *roster.Plan) (mistakes []roster.Mistake) {
 		}
 		if missing++; missing == 1 {
 			mistakes = append(mistakes, roster.Mistake{Line: row.Line, Name: c.Name,
-				Text: "it has no password: give one, or have it made with --passwords-out FILE, or add it without with --no-password"})
+				Text: "it has no password: give one, or have it made with --passwords-out FILE, or invite its owner with --invites-out FILE, or add it without with --no-password"})
 		}
 	}
 	if missing > 1 {
@@ -194,20 +211,53 @@ func (i *importer) writePasswords() error {
 	if len(i.made) == 0 {
 		return nil
 	}
-	if _, err := i.files.Stat(i.out); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = fs.ErrExist
-		}
-		return fmt.Errorf("%s: %w: name a new file for the passwords; nothing was changed", i.out, err)
+	if err := i.isNew(i.out); err != nil {
+		return err
 	}
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	w.Write([]string{"address", "password"})
+	rows := [][]string{{"address", "password"}}
 	for _, address := range i.made {
-		w.Write([]string{address, i.rows[address].Password})
+		rows = append(rows, []string{address, i.rows[address].Password})
 	}
-	w.Flush()
-	return fsx.WriteFile(i.files, i.out, b.Bytes(), 0o600)
+	return i.writeCSV(i.out, rows)
+}
+
+// isNew is an error if a file for secrets is there already; "" is none.
+func (i *importer) isNew(path string) error {
+	if path == "" {
+		return nil
+	}
+	switch _, err := i.files.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w; nothing was changed", path, err)
+	}
+	return fmt.Errorf("%s: %w: name a new file; nothing was changed", path, fs.ErrExist)
+}
+
+func (i *importer) writeCSV(path string, rows [][]string) error {
+	var b bytes.Buffer
+	if err := csv.NewWriter(&b).WriteAll(rows); err != nil {
+		return err
+	}
+	return fsx.WriteFile(i.files, path, b.Bytes(), 0o600)
+}
+
+// invite writes a link for each account that came without a password. What was made before
+// an error is written all the same.
+func (i *importer) invite(ctx context.Context, o admin.Operations) error {
+	rows := [][]string{{"address", "link", "until"}}
+	var err error
+	for _, address := range i.bare {
+		var made admin.Invited
+		if made, err = o.InviteAccount(ctx, address); err != nil {
+			err = fmt.Errorf("inviting %s: %w; for the others: kurir account invite", address, err)
+			break
+		}
+		rows = append(rows, []string{address, made.URL, made.Expires.Local().Format(time.DateTime)})
+	}
+	i.printf("%s in %s\n", count(len(rows)-1, "invitation"), i.invites)
+	return errors.Join(err, i.writeCSV(i.invites, rows))
 }
 
 // run hashes passwords and carries out the plan, part by part.
