@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,12 +115,23 @@ type remoteConn struct{ net.Conn }
 
 func (remoteConn) RemoteIP() netip.Addr { return netip.MustParseAddr("192.0.2.1") }
 
+// processorTime is what this process has used of the processors.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // benchInbound sends a message b.N times, on 8 connections for each processor.
 func benchInbound(b *testing.B, addr, msg string) {
 	text := []byte(msg + ".\r\n")
 	b.SetParallelism(8)
 	b.ReportAllocs()
 	b.ResetTimer()
+	before := processorTime(b)
+	defer func() { b.ReportMetric(float64((processorTime(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op") }()
 	b.RunParallel(func(pb *testing.PB) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
