@@ -70,6 +70,7 @@ func (s *site) countAsked() {
 			return all
 		},
 		OpenAccounts: s.data.store.OpenAccounts,
+		Version:      programVersion(),
 	})
 }
 

@@ -29,6 +29,8 @@ const (
 	// often it makes room while that is short.
 	diskEvery = time.Second
 	dropEvery = 10 * time.Second
+	// sayEvery is how often health tells another figure while room is short.
+	sayEvery = 10 * time.Minute
 )
 
 // diskKey names the matter for the administrator.
@@ -40,10 +42,16 @@ func (s *site) watchDisk(ctx context.Context) {
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
 	var short, known bool
-	var dropped time.Time
+	var dropped, said time.Time
 	for {
 		st := s.data.disk.Look()
-		s.metrics.Health.Set("disk", s.diskProblem(st))
+		if problem := s.diskProblem(st); problem == nil || time.Since(said) >= sayEvery { // each change of the figure would be a line in the log
+			s.metrics.Health.Set("disk", problem)
+			said = time.Time{}
+			if problem != nil {
+				said = time.Now()
+			}
+		}
 		if st.Short && time.Since(dropped) >= dropEvery {
 			dropped = time.Now()
 			s.data.store.DropExpunged()

@@ -196,6 +196,10 @@ func TestReserve(t *testing.T) {
 		t.Error(err)
 	}
 	contains(t, srv.console.err.String(), "the disk is nearly full", "healthy again")
+	if n := strings.Count(srv.console.err.String(), "msg=unhealthy check=disk"); n != 1 {
+		t.Errorf("the log says %d times that the disk is unhealthy", n)
+	}
+	contains(t, s.must("", "trace", "anna@example.test", "--limit", "100"), "delivered to postmaster@example.test")
 	if strings.Contains(srv.console.err.String(), "could not be told") {
 		t.Error("the administrator could not be told")
 	}

@@ -27,7 +27,9 @@ func (d *data) newTrace(o dataOptions) *trace.Trace {
 
 // notePosted notes a report or a notice that the queue has written.
 func (d *data) notePosted(p queue.Posting) {
-	d.trace.Note(trace.Record{ID: p.ID, To: p.To, Size: p.Size, Steps: []trace.Step{{Kind: trace.Posted, Text: p.About}}})
+	r := trace.Record{ID: p.ID, To: p.To, Size: p.Size, Steps: []trace.Step{{Kind: trace.Posted, Text: p.About}}}
+	r.Names = p.Accounts // so that it is found by them
+	d.trace.Note(r)
 }
 
 // tracedMany is from how many messages on each has one line.
@@ -113,7 +115,11 @@ func sender(s string) string {
 
 // printStory prints all steps of a message, a line each.
 func (e *env) printStory(m admin.TracedMessage) {
-	e.printf("%s  from %s to %s: %s\n", plain(m.ID), sender(m.Sender), plain(strings.Join(m.To, ", ")), m.Outcome)
+	to := " to " + plain(strings.Join(m.To, ", "))
+	if len(m.To) == 0 { // it did not come to that
+		to = ""
+	}
+	e.printf("%s  from %s%s: %s\n", plain(m.ID), sender(m.Sender), to, m.Outcome)
 	if m.MessageID != "" {
 		e.printf("  Message-ID %s", plain(m.MessageID))
 		if m.Size > 0 {

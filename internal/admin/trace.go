@@ -116,8 +116,10 @@ func sentence(s trace.Step, r trace.Record) string {
 		switch {
 		case s.Recipient != "":
 			who = "the recipient " + s.Recipient
-		case r.MessageID == "" && r.Size == 0 && len(r.To) == 0:
+		case r.MessageID == "" && r.Size == 0 && len(r.To) == 0 && r.Sender == "":
 			who = "the client"
+		case r.MessageID == "" && r.Size == 0 && len(r.To) == 0:
+			who = "the sender " + r.Sender
 		}
 		if s.Kind == trace.Refused {
 			return who + " was refused: " + s.Text

@@ -308,6 +308,9 @@ func (a *arrival) posting() Posting {
 	p := Posting{ID: a.mail.id, Size: a.mail.size, About: a.client}
 	for _, r := range a.rows {
 		p.To = append(p.To, r.address)
+		if r.account != "" {
+			p.Accounts = append(p.Accounts, r.account)
+		}
 	}
 	return p
 }

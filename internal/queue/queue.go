@@ -142,10 +142,11 @@ type Options struct {
 
 // Posting is a report or a notice that the queue has written.
 type Posting struct {
-	ID    string
-	To    []string
-	Size  int64  // octets on the wire
-	About string // in a few words
+	ID       string
+	To       []string
+	Accounts []string // here, that it goes to
+	Size     int64    // octets on the wire
+	About    string   // in a few words
 }
 
 // Ending is the end of a recipient at another host.

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +30,7 @@ type Asked struct {
 	Queue        func() (Queue, bool)
 	Certificates func() []Certificate
 	OpenAccounts func() int // whose mail is open in memory
+	Version      string     // of this program
 }
 
 // Ask has these asked at each scrape.
@@ -41,7 +41,7 @@ type askedCollector struct{ asked atomic.Pointer[Asked] }
 
 // askedDescs are what askedCollector exports.
 type askedDescs struct {
-	recipients, messages, failing, oldest, certificate, accounts *prometheus.Desc
+	recipients, messages, failing, oldest, certificate, accounts, build *prometheus.Desc
 }
 
 func newAskedDescs() askedDescs {
@@ -54,6 +54,7 @@ func newAskedDescs() askedDescs {
 		failing:     desc("kurir_queue_failing_destinations", "Destinations that cannot be reached and are let be for a while."),
 		oldest:      desc("kurir_queue_oldest_seconds", "Age of the oldest message that waits; 0 if none does."),
 		certificate: desc("kurir_certificate_not_after_timestamp_seconds", "When a certificate ends, in seconds since 1970; 0 if there is none yet.", "name"),
+		build:       desc("kurir_build_info", "1, with the version of this program and of Go.", "version", "goversion"),
 		accounts:    desc("kurir_store_open_accounts", "Accounts whose mail is open in memory."),
 	}
 }
@@ -61,7 +62,7 @@ func newAskedDescs() askedDescs {
 // Describe is prometheus.Collector's.
 func (c *askedCollector) Describe(to chan<- *prometheus.Desc) {
 	d := newAskedDescs()
-	for _, one := range []*prometheus.Desc{d.recipients, d.messages, d.failing, d.oldest, d.certificate, d.accounts} {
+	for _, one := range []*prometheus.Desc{d.recipients, d.messages, d.failing, d.oldest, d.certificate, d.accounts, d.build} {
 		to <- one
 	}
 }
@@ -76,6 +77,7 @@ func (c *askedCollector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
 	}
+	gauge(d.build, 1, a.Version, runtime.Version())
 	if a.Queue != nil {
 		if q, known := a.Queue(); known {
 			for state, n := range q.Recipients {
@@ -107,16 +109,4 @@ func (c *askedCollector) Collect(to chan<- prometheus.Metric) {
 	if a.OpenAccounts != nil {
 		gauge(d.accounts, float64(a.OpenAccounts()))
 	}
-}
-
-// buildInfo is 1, with what this program was made of as labels.
-func buildInfo() prometheus.Collector {
-	version := "unknown"
-	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
-		version = b.Main.Version
-	}
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "kurir_build_info", Help: "1, with the version of this program and of Go.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
-	}, func() float64 { return 1 })
 }

@@ -97,7 +97,7 @@ func New() *Metrics {
 	m.registry.MustRegister(
 		m.connsOpen, m.conns, m.connsRefuse, m.logins, m.accepted, m.refused, m.delivered, m.judged, m.judging,
 		m.delivery, m.fsync, m.fsyncShared, m.errors, healthCollector{m.Health},
-		m.relayed, m.relay, m.disk, m.commands, m.receiving, m.asked, buildInfo(), m.tlsStopped, m.notices, m.traceLost,
+		m.relayed, m.relay, m.disk, m.commands, m.receiving, m.asked, m.tlsStopped, m.notices, m.traceLost,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -58,6 +59,7 @@ func TestMetrics(t *testing.T) {
 			return []Certificate{{"mail.example.org", time.Unix(1_800_000_000, 0)}, {"mail.example.org", time.Unix(1, 0)}, {Name: "new.example.org"}}
 		},
 		OpenAccounts: func() int { return 5 },
+		Version:      "1.2.3",
 	})
 	m.Disk(func() (Disk, bool) { return Disk{Free: 7, Total: 9, Reserve: 8, Short: true}, true })
 	m.Command("imap", "FETCH", time.Millisecond)
@@ -89,7 +91,7 @@ func TestMetrics(t *testing.T) {
 		`kurir_queue_messages 3`, `kurir_queue_failing_destinations 1`, `kurir_queue_oldest_seconds 60`,
 		`kurir_certificate_not_after_timestamp_seconds{name="mail.example.org"} 1.8e+09`,
 		`kurir_certificate_not_after_timestamp_seconds{name="new.example.org"} 0`,
-		`kurir_store_open_accounts 5`, `kurir_ready 1`, `kurir_build_info{`, `kurir_disk_short 1`, `kurir_disk_free_bytes 7`,
+		`kurir_store_open_accounts 5`, `kurir_ready 1`, `kurir_build_info{goversion="` + runtime.Version() + `",version="1.2.3"} 1`, `kurir_disk_short 1`, `kurir_disk_free_bytes 7`,
 		`kurir_command_seconds_count{command="FETCH",protocol="imap"} 1`, `kurir_message_answer_seconds_count{protocol="smtp"} 1`,
 		`kurir_notices_total{result="error"} 1`, `kurir_trace_dropped_total 3`,
 		`kurir_messages_accepted_total{protocol="smtp"} 1`,

@@ -77,7 +77,8 @@ type Record struct {
 	Client    string    `json:"client,omitempty"`  // IP address; "" for programs of this machine
 	TLS       string    `json:"tls,omitempty"`     // version, "" without
 	MessageID string    `json:"message_id,omitempty"`
-	Size      int64     `json:"size,omitempty"` // octets
+	Size      int64     `json:"size,omitempty"`  // octets
+	Names     []string  `json:"names,omitempty"` // by which it is found, too
 	Steps     []Step    `json:"steps"`
 }
 
@@ -171,6 +172,7 @@ func (r *Record) refused() bool {
 // bounded cuts what strangers could make long.
 func (r *Record) bounded() {
 	r.To = r.To[:min(len(r.To), maxTo)]
+	r.Names = r.Names[:min(len(r.Names), maxTo)]
 	r.Steps = r.Steps[:min(len(r.Steps), maxSteps)]
 	for i := range r.Steps {
 		r.Steps[i].Text = cut(r.Steps[i].Text)
@@ -192,7 +194,7 @@ func (r *Record) names() []string {
 	for _, s := range r.Steps {
 		all = append(all, s.Account, s.Recipient)
 	}
-	all = append(all, r.To...)
+	all = append(append(all, r.To...), r.Names...)
 	var names []string
 	for _, n := range all {
 		if n = Name(n); n != "" && !slices.Contains(names, n) && len(names) < maxNames {
