@@ -73,6 +73,9 @@ func TestOwnPasswordElsewhere(t *testing.T) {
 		if err := b.login(home, "anna", phonePassword); err != nil {
 			t.Error(err)
 		}
+		if _, err := b.Authenticate(t.Context(), Attempt{Protocol: "web", Remote: home, Username: "anna@example.com", Password: phonePassword}); err != ErrInvalid {
+			t.Errorf("an app password on the web: %v", err)
+		}
 		before := b.hashes.Load()
 		b.login(home, "anna", "right")
 		if b.hashes.Load() != before {

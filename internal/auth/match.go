@@ -9,10 +9,14 @@ import (
 	"kurir/internal/directory"
 )
 
-// allows reports whether a credential is good for a protocol.
+// allows reports whether a credential is good for a protocol. App passwords are never for
+// the web: whoever finds a phone shall not make further passwords with it.
 func (a *Authenticator) allows(c *directory.Credential, protocol string) bool {
 	own := a.settings.Load().OwnPassword
 	if c.Kind == directory.KindPassword && own != nil && !slices.Contains(own, protocol) {
+		return false
+	}
+	if c.Kind == directory.KindApp && protocol == "web" {
 		return false
 	}
 	return c.Allows(protocol)
