@@ -23,7 +23,7 @@ func (s *site) openCerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := certs.Options{Host: s.cfg.Hostname, Fallback: fallback, Local: s.cfg.TLS.Cert == "", Log: s.log}
+	o := certs.Options{Host: s.cfg.Hostname, Fallback: fallback, Local: s.cfg.TLS.Cert == "", Log: s.log, Ended: s.certificatesHealth}
 	if o.ClientCAs, err = pool("tls.client_ca", s.cfg.TLS.ClientCA); err != nil {
 		return err
 	}

@@ -30,6 +30,17 @@ func (s *site) probeCertificates(ctx context.Context) {
 	}
 }
 
+// certificatesHealth looks at the host's certificate as soon as an order has ended, so that a
+// server that has just got it is not called ill until the next look.
+func (s *site) certificatesHealth() {
+	now := time.Now()
+	for _, c := range s.certs.Certificates() {
+		if c.Host && !c.Local {
+			s.certificateHealth(c, now)
+		}
+	}
+}
+
 // certificateHealth is that of the host's certificate. Of own files tlsconf tells the rest.
 func (s *site) certificateHealth(c certs.Status, now time.Time) {
 	var ending, problem error

@@ -41,6 +41,8 @@ type Options struct {
 	// CA is asked for certificates; nil: none is, and Fallback is all.
 	CA  *CA
 	Log *slog.Logger // nil: no log
+	// Ended is called after each order, good or bad, once Certificates tells of it; nil: nobody.
+	Ended func()
 }
 
 // CA says which one is asked for certificates, and how.

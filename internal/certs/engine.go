@@ -143,6 +143,9 @@ func heard(event string) bool { return event == "cert_obtained" || event == "cer
 func (m *Manager) event(ctx context.Context, event string, data map[string]any) error {
 	name, _ := data["identifier"].(string)
 	renewal, _ := data["renewal"].(bool)
+	if m.o.Ended != nil {
+		defer m.o.Ended()
+	}
 	switch event {
 	case "cert_obtained":
 		if err := m.load(ctx, name); err != nil {
