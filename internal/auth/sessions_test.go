@@ -97,3 +97,24 @@ func TestSessionsLeaveNothing(t *testing.T) {
 		t.Errorf("%d accounts are kept", len(s.open))
 	}
 }
+
+// EndCredential ends what one app password began, and makes all logins on their way check again.
+func TestSessionsEndCredential(t *testing.T) {
+	var s Sessions
+	var ended []int64
+	for _, id := range []int64{1, 2, 2} {
+		n := &Session{Address: "a", Credential: id, End: func() { ended = append(ended, id) }}
+		if err := s.Enter(n, s.Mark(), -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark := s.Mark()
+	s.EndCredential("a", 2)
+	s.EndCredential("b", 1)
+	if fmt.Sprint(ended) != "[2 2]" {
+		t.Errorf("ended %v", ended)
+	}
+	if err := s.Enter(&Session{Address: "a", Credential: 2}, mark, -1); err != ErrStale {
+		t.Errorf("a login from before: %v", err)
+	}
+}
