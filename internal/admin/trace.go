@@ -139,8 +139,6 @@ func sentence(s trace.Step, r trace.Record) string {
 		return "passed on by an alias to " + s.Recipient
 	case trace.Posted:
 		return "written by this server: " + s.Text
-	case trace.Appended:
-		return "put into " + s.Account + ", " + s.Mailbox + " by a mail app"
 	}
 	return s.Kind + ": " + s.Text
 }
@@ -261,7 +259,7 @@ func outcome(steps []TraceStep) string {
 		word  string
 		kinds []string
 	}{
-		{"delivered", []string{trace.Delivered, trace.Appended}},
+		{"delivered", []string{trace.Delivered}},
 		{"sent", []string{queue.EventSent}},
 		{"waits", []string{"waits"}},
 		{"returned", []string{queue.EventFailed, queue.EventExpired, queue.EventReturned}},

@@ -54,7 +54,6 @@ const (
 	Queued    = "queued"    // the queue has it for other servers
 	Forwarded = "forwarded" // an alias passes it on
 	Posted    = "posted"    // the server wrote a report or a notice itself
-	Appended  = "appended"  // a mail app put it into a mailbox
 	Lost      = "lost"      // the client broke off within it
 )
 
