@@ -8,6 +8,25 @@ import (
 	"testing"
 )
 
+const commandsPage = "../../docs/commands.md"
+
+// The page of commands is what the program says of itself: KURIR_UPDATE_DOCS=1 writes it.
+func TestCommandsPage(t *testing.T) {
+	want := commandReference(newRoot(newConsole(t).env))
+	if os.Getenv("KURIR_UPDATE_DOCS") != "" {
+		if err := os.WriteFile(commandsPage, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(commandsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Error("docs/commands.md is not what the commands say: run the test with KURIR_UPDATE_DOCS=1")
+	}
+}
+
 // Every command can be understood without reading anything else: it says what it does and
 // shows how it is used.
 func TestEveryCommandHasExamples(t *testing.T) {
