@@ -59,6 +59,8 @@ func (fakeDirectory) Resolve(_ context.Context, address string) ([]directory.Rec
 		if local == "away" {
 			names = []string{"bob"}
 		}
+	case "ended": // an alias of a closed domain
+		return []directory.Recipient{{Account: directory.Account{Address: "alice@local.test"}, Deferred: true}}, nil
 	case "shut":
 		rs = remoteTargets(local, "friend@elsewhere.example")
 		rs[0].Deferred = true

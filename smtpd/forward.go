@@ -81,7 +81,7 @@ func (s *session) lead(found []directory.Recipient) (r recipient, err error) {
 	room := false
 	for _, one := range found {
 		if one.Deferred {
-			err = s.putOff(one, &r)
+			err = r.putOff(one)
 			continue
 		}
 		if one.Remote != "" {

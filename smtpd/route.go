@@ -28,6 +28,7 @@ type recipient struct {
 	rcptCommand
 	accounts []string          // that it leads to here
 	details  map[string]string // what stands behind the + for an account, if anything does
+	closed   map[string]error  // of accounts, those whose mail has to wait, and why
 	unproven bool              // the message has to prove that it is a member's of this group
 	onward   []onward          // addresses elsewhere that it leads to; none and no accounts: it is elsewhere itself
 }
@@ -67,6 +68,7 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 			s.targets = append(s.targets, Target{Address: a, Recipient: s.wire.address(c.To), Detail: r.details[a]})
 		}
 	}
+	s.wait(r)
 	r.rcptCommand = c
 	s.each.order = append(s.each.order, len(s.recipients))
 	s.recipients, s.onward = append(s.recipients, r), s.onward+len(r.onward)
