@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"kurir/internal/admin"
@@ -169,7 +170,11 @@ func (r *setupRun) makeConfig(chosen []config.Setting) (err error) {
 	if err := r.dropLeftovers(); err != nil {
 		return err
 	}
-	if err := fsx.WriteFile(r.files, p.Config, []byte(text), 0o644); err != nil {
+	mode := fs.FileMode(0o644)
+	if slices.ContainsFunc(chosen, func(s config.Setting) bool { return config.IsSecret(s.Key) }) {
+		mode = 0o600
+	}
+	if err := fsx.WriteFile(r.files, p.Config, []byte(text), mode); err != nil {
 		return fmt.Errorf("writing the configuration: %w; run this as root, or name another place with --config FILE", err)
 	}
 	if err := readableBy(p.Config, systemUser); err != nil {

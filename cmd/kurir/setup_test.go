@@ -180,6 +180,23 @@ func TestSetupPasswordFile(t *testing.T) {
 	}
 }
 
+// A password in the settings is written as it is, for its owner's eyes.
+func TestSetupSecret(t *testing.T) {
+	s := newSetupSite(t)
+	const flags = "--no-acme --set relay.smarthost=out.example.net --set relay.smarthost_username=u --set relay.smarthost_password=hunter2 --data "
+	code, r, errs := s.yes("example.test", flags+s.dir+"/data")
+	if code != exitOK || r.outcome("config") != "done" {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	text, err := os.ReadFile(s.file)
+	if err != nil || !strings.Contains(string(text), "\nsmarthost_password = \"hunter2\"\n") {
+		t.Errorf("%v in:\n%s", err, text)
+	}
+	if info, err := os.Stat(s.file); err != nil || info.Mode().Perm()&0o007 != 0 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
 func TestSetupUsage(t *testing.T) {
 	for line, want := range map[string]string{
 		"setup":                                                    "DOMAIN is missing",

@@ -35,20 +35,30 @@ func idsOf(name string) (uid, gid int, ok bool) {
 	return uid, gid, uerr == nil && gerr == nil
 }
 
-// readableBy lets a user read the configuration, which its modes and the umask may forbid.
+// readableBy lets a user read root's configuration, which its modes and the umask may forbid.
+// A link is left alone: with the rights of root, nothing is opened to others by a name that
+// may lead elsewhere by now.
 func readableBy(path, name string) error {
 	_, gid, ok := idsOf(name)
 	if !ok {
 		return nil
 	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&0o004 != 0 {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o004 != 0 {
 		return err
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
 		return nil // somebody else's: it is as they want it
 	}
-	return errors.Join(os.Chown(path, 0, gid), os.Chmod(path, info.Mode().Perm()|0o040))
+	return errors.Join(f.Chown(0, gid), f.Chmod(info.Mode().Perm()|0o040))
 }
 
 // giveIfEmpty gives root's data directory that holds nothing yet to the user that the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -29,9 +30,20 @@ func Known(key string) bool {
 	return slices.ContainsFunc(fields(Default()), func(f field) bool { return f.key == key })
 }
 
+// IsSecret tells whether key is one that holds a password or a token.
+func IsSecret(key string) bool {
+	all := fields(Default())
+	i := indexOf(all, key)
+	if i < 0 {
+		return false
+	}
+	_, is := all[i].target.(*Secret)
+	return is
+}
+
 // Sample is a configuration file with the chosen settings, each below the comment that says
 // what it means, and the keys of hints as comments with their defaults. The order is that of
-// Example. Keys that are not known and values that do not fit are errors, joined; what keys
+// Example. Secrets stand in it as they are. Keys that are not known and values that do not fit are errors, joined; what keys
 // mean together is for Load.
 func Sample(chosen []Setting, hints ...string) (string, error) {
 	all := fields(Default())
@@ -58,7 +70,11 @@ func Sample(chosen []Setting, hints ...string) (string, error) {
 			b.WriteString("\n")
 		}
 		comment(&b, f.doc)
-		line := last + " = " + f.format() + "\n"
+		value := f.format()
+		if secret, ok := f.target.(*Secret); ok {
+			value = strconv.Quote(secret.Reveal())
+		}
+		line := last + " = " + value + "\n"
 		if !picked[f.key] {
 			line = "# " + line
 		}

@@ -50,6 +50,25 @@ func TestSample(t *testing.T) {
 	}
 }
 
+// A secret is written as it is, since the server has to read it there.
+func TestSampleSecrets(t *testing.T) {
+	const password = `a "b" \ c ü`
+	chosen := []Setting{{"hostname", "mx.example.org"}, {"relay.smarthost", "out.example.net"}, {"relay.smarthost_username", "u"}, {"relay.smarthost_password", password}}
+	text, err := Sample(chosen, "acme.dns_token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := good(t, text).Relay.Smarthost.Password.Reveal(); got != password {
+		t.Errorf("%q", got)
+	}
+	if !strings.Contains(text, "# dns_token = \"\"\n") {
+		t.Error(text)
+	}
+	if !IsSecret("relay.smarthost_password") || !IsSecret("acme.dns_token") || IsSecret("relay.smarthost") || IsSecret("nothing") {
+		t.Error("IsSecret")
+	}
+}
+
 func TestSampleMistakes(t *testing.T) {
 	_, err := Sample([]Setting{{"smtp.adress", ":25"}, {"limits.recipients", "many"}, {"hostname", "x.example.org"}})
 	if err == nil || !strings.Contains(err.Error(), "smtp.adress is no key") || !strings.Contains(err.Error(), "limits.recipients: ") {
