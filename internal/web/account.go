@@ -148,6 +148,7 @@ func (p *setup) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := signInData{p.page(r, "Sign in"), strings.TrimSpace(r.PostFormValue("address"))}
+	mark := p.Pages.Sessions.mark()
 	address, err := p.Pages.SignIn(r.Context(), SignIn{
 		Username: d.Address, Password: r.PostFormValue("password"), Remote: p.remote(r), TLS: r.TLS,
 	})
@@ -169,12 +170,17 @@ func (p *setup) signIn(w http.ResponseWriter, r *http.Request) {
 		p.show(w, status, "signin", d)
 		return
 	}
-	p.enter(w, r, address)
+	p.enter(w, r, address, mark)
 }
 
-// enter begins a session.
-func (p *setup) enter(w http.ResponseWriter, r *http.Request, address string) {
-	http.SetCookie(w, p.cookie(r, p.Pages.Sessions.begin(address)))
+// enter begins a session of somebody who was found to be an account's owner after mark.
+func (p *setup) enter(w http.ResponseWriter, r *http.Request, address string, mark uint64) {
+	token, ok := p.Pages.Sessions.begin(address, mark)
+	if !ok {
+		p.fail(w, http.StatusServiceUnavailable, "This account was changed at this very moment. Please sign in once more.")
+		return
+	}
+	http.SetCookie(w, p.cookie(r, token))
 	http.Redirect(w, r, "/setup/account", http.StatusSeeOther)
 }
 
@@ -212,13 +218,14 @@ func (p *setup) accept(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, http.StatusNotFound, noInvite)
 		return
 	}
+	mark := p.Pages.Sessions.mark()
 	address, err := p.Pages.Invites.Use(r.Context(), r.PathValue("token"))
 	if err != nil {
 		p.fail(w, http.StatusNotFound, noInvite)
 		return
 	}
 	p.log().Info("an invitation was used", "account", address, "remote", p.remote(r))
-	p.enter(w, r, address)
+	p.enter(w, r, address, mark)
 }
 
 // overviewData is the page of an account.

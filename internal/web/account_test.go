@@ -205,12 +205,45 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
+// What was found out before an account was signed out everywhere begins no session after.
+func TestSessionsEndMeanwhile(t *testing.T) {
+	v := newVisitor(t)
+	signIn, closed := v.server.Pages.SignIn, "alice@example.org"
+	v.server.Pages.SignIn = func(ctx context.Context, in SignIn) (string, error) {
+		address, err := signIn(ctx, in)
+		v.server.Pages.Sessions.End(closed)
+		return address, err
+	}
+	form := url.Values{"address": {"alice@example.org"}, "password": {"right"}}
+	v.want(503, "/setup/signin", form, "sign in once more")
+	v.want(303, "/setup/account", nil)
+	closed = "bob@example.org"
+	v.want(303, "/setup/signin", form)
+	v.want(200, "/setup/account", nil)
+	sessions := v.server.Pages.Sessions
+	v.server.Pages.Invites = meanwhile{v.fakes, func() { sessions.End("alice@example.org") }}
+	v.want(503, "/setup/i/TOKEN", url.Values{}, "sign in once more")
+	v.want(303, "/setup/account", nil)
+}
+
+// meanwhile are invitations during whose use something happens.
+type meanwhile struct {
+	Invites
+	then func()
+}
+
+func (m meanwhile) Use(ctx context.Context, token string) (string, error) {
+	defer m.then()
+	return m.Invites.Use(ctx, token)
+}
+
 func TestTokensAreBounded(t *testing.T) {
 	var all tokens[int]
-	first := all.add(0, time.Hour)
+	nobodys := func(int) bool { return false }
+	first := all.add(0, time.Hour, nobodys)
 	var last string
 	for i := range maxSessions {
-		last = all.add(i, 2*time.Hour)
+		last = all.add(i, 2*time.Hour, nobodys)
 	}
 	if _, ok := all.get(first); ok || len(all.all) != maxSessions {
 		t.Errorf("%d are kept", len(all.all))
@@ -218,6 +251,29 @@ func TestTokensAreBounded(t *testing.T) {
 	if v, ok := all.get(last); !ok || v != maxSessions-1 {
 		t.Error("the newest is not there")
 	}
+}
+
+// One account that signs in again and again signs nobody else out.
+func TestSessionsOfOneAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s Sessions
+		bob, _ := s.begin("bob@example.org", s.mark())
+		profile := s.leave(handover{"bob@example.org", "abcde"})
+		time.Sleep(time.Second)
+		var alice []string
+		for range maxOwn + 1 {
+			token, _ := s.begin("alice@example.org", s.mark())
+			alice = append(alice, token)
+			s.leave(handover{"alice@example.org", "abcde"})
+			time.Sleep(time.Second)
+		}
+		if _, ok := s.take(profile); !ok || s.account(bob) == "" || len(s.handovers.all) != maxOwn+1 {
+			t.Error("bob's are gone")
+		}
+		if s.account(alice[0]) != "" || s.account(alice[1]) == "" || s.account(alice[maxOwn]) == "" {
+			t.Error("not the oldest of alice's has gone")
+		}
+	})
 }
 
 // In the clear a password is typed on the same machine alone, and a proxy's word counts

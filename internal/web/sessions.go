@@ -12,6 +12,7 @@ const (
 	sessionLife  = time.Hour
 	handoverLife = 10 * time.Minute // of a profile with a password in it
 	maxSessions  = 10_000           // and as many profiles; then the oldest goes
+	maxOwn       = 50               // of one account, so that none takes the others' room
 )
 
 // Sessions remembers in memory who is signed in, and profiles with a password that wait
@@ -21,16 +22,29 @@ type Sessions struct {
 	mu        sync.Mutex
 	signedIn  tokens[string]
 	handovers tokens[handover]
+	ended     uint64            // calls of End
+	last      map[string]uint64 // by account, which call was the last for it
 }
 
 // handover is a profile with a password.
 type handover struct{ address, password string }
 
-// begin signs an account in and returns the token for its cookie.
-func (s *Sessions) begin(address string) string {
+// mark is for begin, and to be taken before it is looked at who somebody is.
+func (s *Sessions) mark() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.signedIn.add(address, sessionLife)
+	return s.ended
+}
+
+// begin signs an account in and returns the token for its cookie. ok is false if it was
+// signed out everywhere since the mark: what was found out before does not hold any more.
+func (s *Sessions) begin(address string, mark uint64) (token string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last[address] > mark {
+		return "", false
+	}
+	return s.signedIn.add(address, sessionLife, func(a string) bool { return a == address }), true
 }
 
 // account is who is signed in with a token; "" is nobody.
@@ -52,6 +66,11 @@ func (s *Sessions) end(token string) {
 func (s *Sessions) End(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended++
+	if s.last == nil {
+		s.last = map[string]uint64{}
+	}
+	s.last[address] = s.ended
 	s.signedIn.drop(func(a string) bool { return a == address })
 	s.handovers.drop(func(h handover) bool { return h.address == address })
 }
@@ -60,7 +79,7 @@ func (s *Sessions) End(address string) {
 func (s *Sessions) leave(h handover) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.handovers.add(h, handoverLife)
+	return s.handovers.add(h, handoverLife, func(o handover) bool { return o.address == h.address })
 }
 
 // take returns it. It stays until its time is over: phones ask twice.
@@ -80,27 +99,46 @@ type entry[V any] struct {
 	expires time.Time
 }
 
-// add keeps a value and returns its token: 128 bits and more.
-func (t *tokens[V]) add(v V, life time.Duration) string {
+// add keeps a value and returns its token: 128 bits and more. Own tells of others whether
+// they are the same account's.
+func (t *tokens[V]) add(v V, life time.Duration, own func(V) bool) string {
 	if t.all == nil {
 		t.all = map[[sha256.Size]byte]entry[V]{}
 	}
 	now := time.Now()
-	var oldest [sha256.Size]byte
-	first := now.Add(2 * life)
+	var all, mine oldest
 	for k, e := range t.all {
 		if now.After(e.expires) {
 			delete(t.all, k)
-		} else if e.expires.Before(first) {
-			oldest, first = k, e.expires
+			continue
+		}
+		all.see(k, e.expires)
+		if own(e.value) {
+			mine.see(k, e.expires)
 		}
 	}
-	if len(t.all) >= maxSessions {
-		delete(t.all, oldest)
+	switch {
+	case mine.of >= maxOwn:
+		delete(t.all, mine.key)
+	case all.of >= maxSessions:
+		delete(t.all, all.key)
 	}
 	token := rand.Text()
 	t.all[sha256.Sum256([]byte(token))] = entry[V]{v, now.Add(life)}
 	return token
+}
+
+// oldest is the first to expire of some tokens, and how many they are.
+type oldest struct {
+	key     [sha256.Size]byte
+	expires time.Time
+	of      int
+}
+
+func (o *oldest) see(key [sha256.Size]byte, expires time.Time) {
+	if o.of++; o.of == 1 || expires.Before(o.expires) {
+		o.key, o.expires = key, expires
+	}
 }
 
 func (t *tokens[V]) get(token string) (v V, ok bool) {
