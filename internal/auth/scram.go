@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -127,8 +128,8 @@ func (x *scramExchange) Next(response []byte) ([]byte, bool, error) {
 	case response == nil && !x.asked && !x.began:
 		x.asked = true
 		return []byte{}, false, nil
-	case len(response) > maxScram || !validText(response):
-		return nil, true, ErrSyntax
+	case len(response) > maxScram || !validText(response) || bytes.Contains(response, []byte(",m=")):
+		return nil, true, ErrSyntax // m: an extension that must be understood, RFC 5802 section 5.1
 	case !x.began:
 		x.began = true
 		challenge, err := x.begin(string(response))

@@ -214,6 +214,9 @@ func TestScramMessages(t *testing.T) {
 		{"n,,n=anna@example.com", "", ErrSyntax},
 		{"x,,n=anna@example.com,r=abc", "", ErrSyntax},
 		{"n,,m=ext,n=anna@example.com,r=abc", "", ErrSyntax},
+		{"n,,n=anna@example.com,r=abc,m=ext", "c=biws,r=NONCE,p=" + strings.Repeat("A", 43) + "=", ErrSyntax},
+		{"n,,n=anna@example.com,r=abc", "c=biws,r=NONCE,m=ext,p=" + strings.Repeat("A", 43) + "=", ErrSyntax},
+		{"n,,n=anna@example.com,r=abc,x=ext", "c=biws,r=NONCE,y=ext,p=" + strings.Repeat("A", 43) + "=", ErrInvalid}, // need not be understood
 		{"n,,n=an=na@example.com,r=abc", "", ErrSyntax},
 		{"n,,n=,r=abc", "", ErrSyntax},
 		{"n,,n=a\x00b,r=abc", "", ErrSyntax},
