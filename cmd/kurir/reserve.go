@@ -31,6 +31,9 @@ const (
 	dropEvery = 10 * time.Second
 	// sayEvery is how often health tells another figure while room is short.
 	sayEvery = 10 * time.Minute
+	// tellEvery is how often the administrator is told, who hears of it once a day, and how
+	// soon what could not be told or taken back is tried again.
+	tellEvery = 5 * time.Minute
 )
 
 // diskKey names the matter for the administrator.
@@ -41,8 +44,8 @@ const diskKey = "disk"
 func (s *site) watchDisk(ctx context.Context) {
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
-	var short, known bool
-	var dropped, said time.Time
+	var short, known, told bool
+	var dropped, said, tried time.Time
 	for {
 		st := s.data.disk.Look()
 		if problem := s.diskProblem(st); problem == nil || time.Since(said) >= sayEvery { // each change of the figure would be a line in the log
@@ -56,9 +59,12 @@ func (s *site) watchDisk(ctx context.Context) {
 			dropped = time.Now()
 			s.data.store.DropExpunged()
 		}
-		if st.Err == nil && (st.Short != short || !known) {
-			short, known = st.Short, true
-			s.tellDisk(ctx, st)
+		if changed := st.Short != short || !known; st.Err == nil && (changed || (short || !told) && time.Since(tried) >= tellEvery) {
+			if changed && st.Short {
+				s.log.Error("the disk is nearly full: no new mail is taken until there is room", "free", st.Free, "reserve", st.Reserve, "dir", s.cfg.Data)
+			}
+			short, known, tried = st.Short, true, time.Now()
+			told = s.tellDisk(ctx, st)
 		}
 		select {
 		case <-ctx.Done():
@@ -81,11 +87,10 @@ func (s *site) diskProblem(st reserve.State) error {
 	return nil
 }
 
-// tellDisk tells the administrator that room is short, or is there again.
-func (s *site) tellDisk(ctx context.Context, st reserve.State) {
+// tellDisk tells the administrator that room is short, or is there again; false: it failed.
+func (s *site) tellDisk(ctx context.Context, st reserve.State) bool {
 	var err error
 	if st.Short {
-		s.log.Error("the disk is nearly full: no new mail is taken until there is room", "free", st.Free, "reserve", st.Reserve, "dir", s.cfg.Data)
 		err = s.data.notice.Tell(ctx, diskKey, "the disk is nearly full, no new mail is taken", s.diskLetter(st))
 	} else {
 		err = s.data.notice.Clear(ctx, diskKey)
@@ -93,6 +98,7 @@ func (s *site) tellDisk(ctx context.Context, st reserve.State) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Error("the administrator could not be told of the disk", "error", err)
 	}
+	return err == nil
 }
 
 // diskLetter is what the administrator reads.
