@@ -25,14 +25,13 @@ const (
 
 // Find looks for messages by an id, a session's id, an address, a Message-ID or an IP
 // address: those that were noted last, limit at most, the youngest first, none older than
-// since. Errors are those of the database.
+// since. Errors are those of the database. What cannot be written now, as on a full disk, is
+// lost, and what was written before is found all the same.
 func (t *Trace) Find(ctx context.Context, what string, since time.Time, limit int) ([]Message, error) {
 	if t == nil || t.o.Keep <= 0 {
 		return nil, nil
 	}
-	if err := t.Flush(ctx); err != nil {
-		return nil, err
-	}
+	t.logged(t.Flush(ctx))
 	name := Name(what)
 	var ids []string
 	var oldest time.Time

@@ -128,6 +128,22 @@ func TestBuffer(t *testing.T) {
 	}
 }
 
+// TestFullDisk: what was written is found while nothing can be written.
+func TestFullDisk(t *testing.T) {
+	r := newRig(t, nil)
+	r.Note(received("m-1"))
+	if err := r.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.db.Exec(`CREATE TRIGGER full BEFORE INSERT ON trace_batch BEGIN SELECT RAISE(FAIL, 'disk is full'); END`); err != nil {
+		t.Fatal(err)
+	}
+	r.Note(received("m-2"))
+	if got := r.found("bob@example.net"); !slices.Equal(got, []string{"m-1"}) || r.dropped != 1 {
+		t.Errorf("%v, %d dropped", got, r.dropped)
+	}
+}
+
 // TestPrune: by age and by number, with the names.
 func TestPrune(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Max = 700 })
