@@ -79,7 +79,9 @@ func (e *env) checkDNS(ctx context.Context, domain string, flags *dnsFlags, own 
 	check := func(ctx context.Context) dnsutil.Report { return newChecker(t, cfg, own.resolvers).Check(ctx) }
 	var r dnsutil.Report
 	if own.watch {
-		r, err = e.watchDNS(ctx, t, check)
+		if r, err = e.watchDNS(ctx, t, check); err == nil {
+			e.printf("All is right.\n")
+		}
 	} else if r = check(ctx); ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}

@@ -52,7 +52,6 @@ func (e *env) watchDNS(ctx context.Context, t dnsTarget, check func(context.Cont
 			}
 		}
 		if done {
-			e.printf("All is right.\n")
 			return r, nil
 		}
 		last = r
@@ -120,7 +119,7 @@ func screen(r dnsutil.Report, notes, changes []string, now time.Time, pause time
 	for _, c := range changes[:min(len(changes), maxChanges)] {
 		line("%s", c)
 	}
-	line("%s. Without --watch it says more.", reportSummary(r))
+	line("%s. With reasons: kurir dns check %s", reportSummary(r), r.Domain)
 	if r.Errors+r.Warnings > 0 {
 		line("Looking again in %v. Ctrl-C ends it.", pause.Round(time.Second))
 	}

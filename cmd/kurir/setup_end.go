@@ -82,6 +82,9 @@ func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err
 	check := func(ctx context.Context, areas []string) dnsutil.Report {
 		c := newChecker(t, r.cfg, r.flags.resolvers)
 		c.Areas = areas
+		if areas == nil && r.policyLater(ctx, t) {
+			c.Policy = nil
+		}
 		return c.Check(ctx)
 	}
 	if r.waits() {
@@ -97,6 +100,7 @@ func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err
 		if _, err := r.watchDNS(ctx, t, errorsOnly); err != nil {
 			return false, err
 		}
+		r.printf("What mail cannot do without is there.\n\n")
 	} else {
 		r.heading("The DNS, as the world sees it now")
 	}
@@ -120,6 +124,23 @@ func (r *setupRun) checkDNSOf(ctx context.Context, t dnsTarget) (right bool, err
 	return !slices.ContainsFunc(report.Findings, func(f dnsutil.Finding) bool {
 		return f.Level == dnsutil.LevelError && (f.Area == "address" || f.Area == "zone")
 	}), nil
+}
+
+// policyLater tells that the policy of MTA-STS cannot be had yet because its name has no
+// certificate. That comes by itself, and the step about certificates tells of it.
+func (r *setupRun) policyLater(ctx context.Context, t dnsTarget) bool {
+	if t.PolicyHost != r.cfg.Hostname || !r.cfg.ACME.Enabled || r.cfg.TLS.Cert != "" {
+		return false
+	}
+	later := true
+	_ = r.with(ctx, func(ctx context.Context, o admin.Operations) error { // who cannot be asked has none
+		all, err := o.ListCertificates(ctx)
+		later = !slices.ContainsFunc(all, func(c admin.Certificate) bool {
+			return slices.Contains(c.Names, "mta-sts."+t.Domain) && !c.NotAfter.IsZero()
+		})
+		return err
+	})
+	return later
 }
 
 // waits tells whether somebody waits until the DNS is right.
@@ -282,7 +303,11 @@ func (r *setupRun) printEnd(ctx context.Context) {
 	p := &r.result
 	r.heading("Mail apps")
 	r.printf("User name     %s\n", p.Account)
-	r.printf("Password      %s\n", cmp.Or(p.Password, "the one that you have chosen"))
+	password := cmp.Or(p.Password, "the one that you have chosen")
+	if p.accountThere {
+		password = "as before (another one: kurir account passwd " + p.Account + ")"
+	}
+	r.printf("Password      %s\n", password)
 	for _, row := range []struct {
 		name, security string
 		addresses      []string

@@ -76,7 +76,7 @@ func TestSetupConversation(t *testing.T) {
 		`"192.0.2.1" is no host name`, "  somebody@other.test is not", "Your mail address in example.test [admin@example.test]: ", "is not an address in example.test",
 		"Password for anna@example.test [one is made for you]: ", "The password has 5 characters, 8 at least are needed.", "The two differ.",
 		"Please answer yes or no.", "anna@example.test is in example.test itself",
-		"done     Configuration written: ", "done     Account anna@example.test made.", "All is right.", "ok       The DNS says all that it has to.",
+		"done     Configuration written: ", "done     Account anna@example.test made.", "What mail cannot do without is there.", "ok       The DNS says all that it has to.",
 		"User name     anna@example.test", "the one that you have chosen", "todo     The server does not run yet.")
 	if strings.Contains(con.out.String(), "long enough") || strings.Contains(con.out.String(), "shown this once") {
 		t.Error("the password is shown")
@@ -99,10 +99,34 @@ func TestSetupAsksLess(t *testing.T) {
 		t.Errorf("exit %d: %s", code, con.err.String())
 	}
 	out := con.out.String()
-	contains(t, out, "Your mail address in example.test [anna@example.test]: ", "kept     Account anna@example.test as it was")
+	contains(t, out, "Your mail address in example.test [anna@example.test]: ", "kept     Account anna@example.test as it was", "as before (another one: kurir account passwd anna@example.test)")
 	if strings.Contains(out, "Name of this server") || strings.Contains(out, "Password for") || strings.Contains(out, "Let's Encrypt") {
 		t.Errorf("asked again:\n%s", out)
 	}
+}
+
+// The policy of MTA-STS is asked for once its name has a certificate, and is no finding before.
+func TestSetupPolicyLater(t *testing.T) {
+	s := newSetupSite(t)
+	srv := dnstest.Start(t, emptyZone)
+	flags := "--data " + s.dir + "/data --ipv4 192.0.2.25 --resolver " + srv.Addr()
+	if code, _, errs := s.yes("example.test", flags); code != exitOK {
+		t.Fatal(errs)
+	}
+	list := newConsole(t)
+	if code := run(t.Context(), list.env, []string{"dns", "records", "example.test", "-c", s.file, "--zone", "--all", "--ipv4", "192.0.2.25"}); code != exitOK {
+		t.Fatal(list.err.String())
+	}
+	contains(t, list.out.String(), "mta-sts.example.test.")
+	if err := srv.SetZone(emptyZone + list.out.String() + "25.2.0.192.in-addr.arpa. PTR mail.example.test.\n"); err != nil {
+		t.Fatal(err)
+	}
+	con := newConsole(t)
+	args := append([]string{"setup", "example.test", "--yes", "-c", s.file, "--skip", quietButDNS + ",addresses,start,certificate"}, strings.Fields(flags)...)
+	if code := run(t.Context(), con.env, args); code != exitOK {
+		t.Errorf("exit %d: %s", code, con.err.String())
+	}
+	contains(t, con.out.String(), "ok       The DNS says all that it has to.")
 }
 
 // Input that ends in the middle of the questions changes nothing.
