@@ -40,6 +40,9 @@ func (e *env) watchDNS(ctx context.Context, t dnsTarget, check func(context.Cont
 			pause = first
 		}
 		now := time.Now()
+		if round == 0 {
+			e.printf("%s", e.scrolled())
+		}
 		switch width := e.width(); {
 		case width > 0:
 			e.printf("%s", screen(r, t.notes, changes, now, pause, width))

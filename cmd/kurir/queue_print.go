@@ -47,6 +47,20 @@ func (e *env) width() int {
 	return width
 }
 
+// scrolled are as many empty lines as the terminal shows: what was on it is kept above,
+// for who scrolls back, before the screen is cleared. "" if stdout is none.
+func (e *env) scrolled() string {
+	f, ok := e.stdout.(*os.File)
+	if !ok {
+		return ""
+	}
+	_, height, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return ""
+	}
+	return strings.Repeat("\n", height)
+}
+
 // cut shortens a line to width characters; the last is "…" then.
 func cut(line string, width int) string {
 	body, end := strings.CutSuffix(line, "\n")
