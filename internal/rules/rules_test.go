@@ -52,6 +52,10 @@ var forbidden = map[string][]string{
 	"internal/setup":       {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
 	"internal/roster":      {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/admin", "internal/config", "internal/sqldb", "internal/fsx", "cmd"},
 	"internal/confine":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal", "cmd"},
+	"internal/tlsconf":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal/queue", "internal/certs", "internal/config", "cmd"},
+	"internal/deflate":     {"smtpd", "imapd", "pop3d", "store", "dnsutil", "internal", "cmd"},
+	"internal/telemetry":   {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/config", "cmd"},
+	"internal/web":         {"smtpd", "imapd", "pop3d", "store", "internal/queue", "internal/directory", "internal/admin", "internal/config", "internal/sqldb", "cmd"},
 	"internal/config":      {"smtpd", "imapd", "pop3d", "store", "cmd"},
 }
 
@@ -73,6 +77,8 @@ var foreign = map[string][]string{
 	"github.com/miekg/dns":                {"dnsutil"},
 	"modernc.org/sqlite":                  {"internal/sqldb", "store"},
 	"github.com/smallstep/pkcs7":          {"internal/web"},
+	"github.com/chromedp":                 {"internal/e2e"},
+	"github.com/cpuguy83/go-md2man/v2":    {"cmd"},
 	"rsc.io/qr":                           {"internal/web", "cmd"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/coreos/go-systemd":        {"cmd"},
