@@ -92,3 +92,31 @@ S: +OK …
 ! end
 `)
 }
+
+// RFC 1939 section 3: a list of nothing has no line but the last. Without a certificate
+// there may be nothing to offer.
+func TestNoMechanisms(t *testing.T) {
+	play(t, func(s *Server) {
+		s.Auth = chosenAuth{&testAuth{}, nil}
+		s.AllowPlaintext = anyone
+	}, `! connect
+S: +OK …
+C: CAPA
+S: +OK …
+S: TOP
+S: UIDL
+S: RESP-CODES
+S: AUTH-RESP-CODE
+S: PIPELINING
+S: EXPIRE NEVER
+S: UTF8 USER
+S: IMPLEMENTATION kurir
+S: .
+C: AUTH
+S: +OK
+S: .
+C: QUIT
+S: +OK …
+! end
+`)
+}

@@ -50,7 +50,7 @@ func (s *session) authenticate(arg string) error {
 	mech = strings.ToUpper(mech)
 	if mech == "" {
 		s.ok("")
-		_, err := s.w().WriteString(strings.Join(s.srv.Auth.Mechanisms(s.attempt()), "\r\n") + "\r\n.\r\n")
+		_, err := s.w().WriteString(strings.Join(append(s.srv.Auth.Mechanisms(s.attempt()), ".\r\n"), "\r\n"))
 		return err
 	}
 	x := s.srv.Auth.NewExchange(s.work, mech, s.attempt(), s.login)
