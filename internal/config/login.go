@@ -63,6 +63,9 @@ func (c *Config) loginWarnings(add func(string, ...any)) {
 	case own && !sent:
 		add("login.mechanisms has none that takes an account's own password: only app passwords and certificates work in mail apps")
 	}
+	if !scram && !slices.ContainsFunc(m, func(s string) bool { return s == "plain" || s == "login" || s == "external" && c.TLS.ClientCA != "" }) {
+		add("login.mechanisms has none for sending mail: nobody can log in to submission (\"user\" is for IMAP and POP3)")
+	}
 	if slices.Contains(m, "external") && c.TLS.ClientCA == "" {
 		add("login.mechanisms has external, which needs tls.client_ca")
 	}

@@ -49,6 +49,9 @@ func TestLoginWarnings(t *testing.T) {
 		"mechanisms = [\"scram-sha-256\"]":                                          "only app passwords",
 		"mechanisms = [\"scram-sha-256-plus\"]\nown_password = [\"web\"]":           "",
 		"mechanisms = [\"plain\", \"external\"]":                                    "needs tls.client_ca",
+		"mechanisms = [\"user\"]":                                                   "none for sending mail",
+		"mechanisms = [\"user\", \"external\"]":                                     "none for sending mail",
+		"mechanisms = [\"user\", \"external\"]\n[tls]\nclient_ca = \"people.pem\"":  "",
 		"mechanisms = [\"plain\", \"external\"]\n[tls]\nclient_ca = \"people.pem\"": "",
 	} {
 		var got []string
