@@ -84,7 +84,7 @@ func New() *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2.5, 15)}), // 1 ms to 6 minutes
 		disk: &diskCollector{},
 		commands: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "kurir_command_seconds", Help: "Time of one command of IMAP or POP3, from its last octet to its answer.",
+			Name: "kurir_command_seconds", Help: "Time of one command of IMAP or POP3 until its answer, with what the client sends meanwhile: the message of APPEND, the steps of a login.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}, []string{"protocol", "command"}), // 1 ms to 16 s
 		receiving: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "kurir_message_answer_seconds", Help: "Time from the last octet of a message to the answer to its client.",
