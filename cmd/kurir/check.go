@@ -110,6 +110,7 @@ func (e *env) check(ctx context.Context) *report {
 	for _, w := range cfg.Warnings() {
 		r.warn("config", "%s", w)
 	}
+	checkOpenHTTP(r, cfg, inContainer())
 	if cfg.Hostname == "" {
 		r.fail("config", "%v", errNameless)
 	}
@@ -242,5 +243,17 @@ func (e *env) running(ctx context.Context, cfg *config.Config) (running, unknown
 func closeQuietly(l net.Listener) {
 	if l != nil {
 		l.Close()
+	}
+}
+
+// checkOpenHTTP looks who can reach the pages for the admin. In a container its network is
+// theirs, and what counts is that the port is not published.
+func checkOpenHTTP(r *report, cfg *config.Config, container bool) {
+	for _, addr := range cfg.OpenHTTP() {
+		if container {
+			r.pass("config", "http.address has %s, for the other containers: its port must not be published, /metrics and /healthz ask for no password", addr)
+			continue
+		}
+		r.warn("config", "http.address has %s: anyone who can connect there can read /metrics and /healthz", addr)
 	}
 }

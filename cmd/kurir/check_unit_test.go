@@ -51,3 +51,16 @@ func TestCheckConfine(t *testing.T) {
 		}
 	}
 }
+
+// What a container has on all its addresses is for its neighbours, and no warning each time.
+func TestCheckOpenHTTP(t *testing.T) {
+	cfg := &config.Config{}
+	cfg.HTTP.Address = []string{":8080"}
+	for container, warnings := range map[bool]int{true: 0, false: 1} {
+		r := &report{}
+		checkOpenHTTP(r, cfg, container)
+		if r.Warnings != warnings || len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Text, "http.address has :8080") {
+			t.Errorf("container %v: %+v", container, r)
+		}
+	}
+}

@@ -320,6 +320,14 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+func TestOpenHTTP(t *testing.T) {
+	for addresses, want := range map[string]string{"'127.0.0.1:80', 'localhost:81', '[::1]:82'": "", "':80', '127.0.0.1:81'": ":80", "'192.0.2.1:80', 'example.com:80'": "192.0.2.1:80 example.com:80"} {
+		if got := strings.Join(good(t, name+"http.address = ["+addresses+"]").OpenHTTP(), " "); got != want {
+			t.Errorf("%s: %q", addresses, got)
+		}
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	const quiet = name + "tls.cert = 'x'\ntls.key = 'x'\n"
 	if got := good(t, quiet+"tls.plaintext_login_networks = ['127.0.0.0/8']").Warnings(); len(got) != 0 {
@@ -328,8 +336,6 @@ func TestWarnings(t *testing.T) {
 	for _, tt := range []struct{ text, env, want string }{
 		{name, "", "tls.cert is not set"},
 		{quiet + "tls.plaintext_login_networks = ['192.168.0.0/16']", "", "has 192.168.0.0/16: passwords"},
-		{quiet + "http.address = [':80']", "", "http.address has :80"},
-		{quiet + "http.address = ['example.com:80']", "", "http.address has example.com:80"},
 		{quiet + "smtp.address = []", "", "no mail comes in"},
 		{quiet + "submission.address = []\nsubmissions.address = []", "", "cannot send"},
 		{quiet + "imap.address = []\nimaps.address = []\npop3.address = []\npop3s.address = []", "", "cannot read"},

@@ -7,6 +7,18 @@ import (
 	"time"
 )
 
+// OpenHTTP are those of http.address that are not for this machine alone: anyone who can
+// connect there can read /metrics and /healthz.
+func (c *Config) OpenHTTP() (open []string) {
+	for _, addr := range c.HTTP.Address {
+		host, _, err := splitAddress(addr)
+		if ip, ipErr := netip.ParseAddr(host); err == nil && host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
+			open = append(open, addr)
+		}
+	}
+	return open
+}
+
 // Warnings are the things that are allowed but unwise, one line each.
 func (c *Config) Warnings() []string {
 	all := append([]string{}, c.warnings...)
@@ -17,12 +29,6 @@ func (c *Config) Warnings() []string {
 	for _, p := range c.TLS.PlaintextLoginNetworks {
 		if !p.Addr().IsLoopback() {
 			add("tls.plaintext_login_networks has %v: passwords from there can be read on the way", p)
-		}
-	}
-	for _, addr := range c.HTTP.Address {
-		host, _, err := splitAddress(addr)
-		if ip, ipErr := netip.ParseAddr(host); err == nil && host != "localhost" && (ipErr != nil || !ip.IsLoopback()) {
-			add("http.address has %s: anyone who can connect there can read /metrics and /healthz", addr)
 		}
 	}
 	if len(c.SMTP.Address) == 0 {
