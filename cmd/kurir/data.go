@@ -147,19 +147,24 @@ func openData(ctx context.Context, o dataOptions) (_ *data, err error) {
 		return nil, fmt.Errorf("opening the queue in %s: %w", dir, err)
 	}
 	d.notice = d.newNotice(o)
-	d.service = &admin.Service{
+	d.service = d.newService(o)
+	d.submitter.Store(newSubmitter(d, o))
+	return d, nil
+}
+
+// newService is what the commands ask for.
+func (d *data) newService(o dataOptions) *admin.Service {
+	s := &admin.Service{
 		Directory: d.directory, Store: d.store, Queue: admin.MailQueue{Queue: d.queue},
 		Hostname: o.cfg.Hostname, Admin: d.admin, Program: programVersion(),
 		Submit: d.submit, Suppression: d.suppression, Tracer: d.trace,
-		Logins: d.logins, LoginSecret: d.loginSecret,
+		Logins: d.logins, LoginSecret: d.loginSecret, Invites: d.invites,
+		PagesURL: func() string { return pagesURL(d.config.Load(), d.isLocal(o)) },
 	}
-	d.submitter.Store(newSubmitter(d, o))
-	d.service.Invites = d.invites
-	d.service.PagesURL = func() string { return pagesURL(d.config.Load(), d.isLocal(o)) }
 	if !d.isLocal(o) {
-		d.service.Signing = d.signing
+		s.Signing = d.signing
 	}
-	return d, nil
+	return s
 }
 
 // openQueue opens the queue, and the relay that it hands messages to.

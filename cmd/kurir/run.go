@@ -190,21 +190,16 @@ func (s *site) serve(ctx context.Context, control net.Listener) error {
 	}
 	operations := &admin.Server{Operations: s.data.service, Log: s.log}
 	backs.Go(func() { ended("control socket", operations.Serve(back, control)) })
-	backs.Go(func() { s.auth.Run(back) })
-	backs.Go(func() { s.data.logins.Run(back) })
 	s.runCerts = func(m *certs.Manager) (stop func()) {
 		ctx, cancel := context.WithCancel(back)
 		backs.Go(func() { m.Run(ctx) }) // ends with stop, or with all the rest
 		return cancel
 	}
 	s.stopCerts = s.runCerts(s.certs)
-	backs.Go(func() { s.data.queue.Run(back) })
-	backs.Go(func() { s.data.tlsPolicies.Run(back) })
-	backs.Go(func() { s.data.signing.Run(back) })
-	backs.Go(func() { s.fronts.drain(back) })
-	backs.Go(func() { s.data.trace.Run(back) })
-	backs.Go(func() { s.watchDisk(back) })
-	backs.Go(func() { s.watch(back) })
+	d := s.data
+	for _, run := range []func(context.Context){s.auth.Run, d.logins.Run, d.queue.Run, d.tlsPolicies.Run, d.signing.Run, d.trace.Run, s.fronts.drain, s.watchDisk, s.watch} {
+		backs.Go(func() { run(back) })
+	}
 	s.log.Info("kurir serves", "version", programVersion(), "data", s.cfg.Data, "ports", s.listening())
 	s.metrics.Health.SetReady(true)
 	s.super.ready(s.cfg)
