@@ -218,7 +218,7 @@ func TestACMEWithoutCA(t *testing.T) {
 	t.Parallel()
 	web := aPort(t)
 	dns := dnstest.Start(t, "mail.local.test. A 127.0.0.1\n")
-	p := newPebble(t, pebbleOptions{dns: dns.Addr(), http: web, https: 9, nonces: 60})
+	p := newPebble(t, pebbleOptions{dns: dns.Addr(), http: web, https: 9, nonces: 20})
 	p.stop()
 	m := newMailer(t, setup{dns: dns.Addr(), rest: fmt.Sprintf("[web]\nhttp = [\"127.0.0.1:%d\"]\n", web) + p.acme()})
 	if c, err := shown(m.at(imapsPort), "mail.local.test", nil); err != nil || c.VerifyHostname("mail.local.test") != nil {

@@ -141,7 +141,6 @@ func exampleSite() *web.Server {
 func TestSetupScreens(t *testing.T) {
 	t.Parallel()
 	h := httptest.NewTLSServer(exampleSite().Public())
-	h.Config.TLSConfig = &tls.Config{}
 	defer h.Close()
 	_, port, err := net.SplitHostPort(h.Listener.Addr().String())
 	if err != nil {
