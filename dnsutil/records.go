@@ -154,8 +154,7 @@ func (s Site) transportRecords() []Record {
 	var all []Record
 	if s.PolicyHost != "" {
 		all = append(all,
-			s.text("mta-sts", "_mta-sts."+s.Domain, "v=STSv1; id="+s.PolicyID(), Recommended,
-				"Others look at the policy, and then send mail here with verified TLS or not at all. The id changes with the policy."),
+			s.text("mta-sts", "_mta-sts."+s.Domain, "v=STSv1; id="+s.PolicyID(), Recommended, s.policyWhy()+" The id changes with the policy."),
 			s.record("mta-sts", "mta-sts."+s.Domain, "CNAME", dns.Fqdn(s.PolicyHost), Recommended,
 				s.PolicyHost+" serves the policy, with a certificate for mta-sts."+s.Domain+"."))
 	}
@@ -255,6 +254,17 @@ func (s Site) PolicyURL() string { return "https://mta-sts." + s.Domain + "/.wel
 // Policy is the text to be served there (RFC 8461 section 3.2), with lines ending in LF.
 func (s Site) Policy() string {
 	return "version: STSv1\nmode: " + cmp.Or(s.PolicyMode, "enforce") + "\nmx: " + s.Host + "\nmax_age: 604800\n"
+}
+
+// policyWhy says what others do who see that there is a policy (RFC 8461 section 5).
+func (s Site) policyWhy() string {
+	switch s.PolicyMode {
+	case STSTesting:
+		return "Others look at the policy, and report where TLS on the way here is not as it says; they send mail all the same."
+	case STSNone:
+		return "Others look at the policy, and forget the one before: it asks for nothing."
+	}
+	return "Others look at the policy, and then send mail here with verified TLS or not at all."
 }
 
 // PolicyID is the id of Policy for the DNS: another one for each text.

@@ -1,6 +1,7 @@
 package dnsutil
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -192,6 +193,28 @@ func TestRecords(t *testing.T) {
 	same := Site{Domain: "example.org", Host: "example.org"}.Records()
 	if n := len(slices.DeleteFunc(same, func(r Record) bool { return r.Area != "spf" })); n != 1 {
 		t.Errorf("%d SPF records", n)
+	}
+}
+
+// RFC 8461 section 5: what others do with the policy depends on its mode, and so does what
+// is said of the record. Each mode has an id of its own.
+func TestPolicyModes(t *testing.T) {
+	ids := map[string]string{}
+	for mode, words := range map[string]string{"": "or not at all", "testing": "send mail all the same", "none": "asks for nothing"} {
+		s := wholeSite(t)
+		s.PolicyMode = mode
+		r := find(t, s.Records(), "mta-sts", "_mta-sts.example.org")
+		if !strings.Contains(r.Why, words) || r.Value != "v=STSv1; id="+s.PolicyID() {
+			t.Errorf("%q: %+v", mode, r)
+		}
+		if other, ok := ids[s.PolicyID()]; ok {
+			t.Errorf("%q has the id of %q", mode, other)
+		}
+		ids[s.PolicyID()] = mode
+		p, err := ParseSTSPolicy(s.Policy())
+		if err != nil || p.Mode != cmp.Or(mode, "enforce") {
+			t.Errorf("%q: %+v, %v", mode, p, err)
+		}
 	}
 }
 
