@@ -28,7 +28,7 @@ lines of good and 100 of failed ones.`,
 	}
 	q := admin.LoginQuery{}
 	c.Flags().BoolVar(&q.Failed, "failed", false, "those that were not let in only")
-	c.Flags().IntVar(&q.Limit, "limit", 0, "how many lines, the latest (default: all)")
+	c.Flags().IntVar(&q.Limit, "limit", 0, "the latest `N` lines (default: all)")
 	asJSON := addJSON(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if q.Limit < 0 {
