@@ -10,6 +10,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -241,6 +242,7 @@ func readFile(path string) (text []byte, public bool, err error) {
 	if text, err = os.ReadFile(path); err != nil {
 		return nil, false, unreadable(path, err)
 	}
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which some editors put in front
 	return text, runtime.GOOS != "windows" && st.Mode()&0o004 != 0, nil
 }
 

@@ -352,3 +352,11 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 }
+
+// A byte order mark, as some editors write it, is no part of the configuration.
+func TestByteOrderMark(t *testing.T) {
+	c, mistakes := load(t, "\ufeffhostname = \"mail.example.org\"\n")
+	if len(mistakes) > 0 || c.Hostname != "mail.example.org" {
+		t.Errorf("%q", mistakes)
+	}
+}

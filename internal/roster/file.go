@@ -61,6 +61,7 @@ type fileGroup struct {
 // server; with any, the state is not to be used.
 func Read(text []byte, sizes Sizes) (State, []Mistake) {
 	var f file
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // which some editors put in front
 	dec := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if mistakes := decodeMistakes(dec.Decode(&f)); len(mistakes) > 0 {
 		return State{}, mistakes
