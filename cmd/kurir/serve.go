@@ -92,7 +92,7 @@ func (e *env) settings() (*config.Config, error) {
 	nameless := file == "" && e.getenv("KURIR_HOSTNAME") == "" && e.getenv("KURIR_SETUP_DOMAIN") == ""
 	if nameless {
 		if e.data == "" && e.getenv("KURIR_DATA") == "" {
-			return nil, errors.New("no configuration found (./kurir.toml, /etc/kurir/kurir.toml): write one, whose first line is hostname = \"mail.example.org\"; or name one with -c FILE or $KURIR_CONFIG, or a data directory with --data DIR; \"kurir local\" needs none")
+			return nil, errors.New("no configuration found (./kurir.toml, /etc/kurir/kurir.toml): \"kurir setup DOMAIN\" makes one, or write one, whose first line is hostname = \"mail.example.org\"; or name one with -c FILE or $KURIR_CONFIG, or a data directory with --data DIR; \"kurir local\" needs none")
 		}
 		environ = append(environ, "KURIR_HOSTNAME=unset.invalid")
 	}

@@ -32,6 +32,11 @@ func (r *setupRun) findConfig() (err error) {
 		if isRoot() && r.systemConfig != "" {
 			file = r.systemConfig
 		}
+		if r.data == "" && !isRoot() && !inContainer() {
+			if err := besideInstalled(r.files, r.systemConfig, p.Domain); err != nil {
+				return err
+			}
+		}
 	}
 	if p.Config, err = filepath.Abs(file); err != nil {
 		return err
@@ -58,6 +63,16 @@ func (r *setupRun) findConfig() (err error) {
 		return notForServe(p.Data)
 	}
 	return nil
+}
+
+// besideInstalled refuses a server of somebody who is not root, where kurir is installed for
+// the machine: sudo was forgotten.
+func besideInstalled(files fsx.FS, systemConfig, domain string) error {
+	dir := filepath.Dir(systemConfig)
+	if info, err := files.Stat(dir); systemConfig == "" || err != nil || !info.IsDir() {
+		return nil
+	}
+	return fmt.Errorf("kurir is installed for this machine (%s is there), so root has to set it up: sudo kurir setup %s; for a server of your own beside it name a file with -c FILE", dir, domain)
 }
 
 // dataDir is where the data are to be if no configuration says so.

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"kurir/internal/fsx"
 )
 
 // setupSite is an empty folder in which setup makes a server.
@@ -302,5 +304,19 @@ func TestFirstStartMistakes(t *testing.T) {
 			t.Errorf("%s: exit %d", env, code)
 		}
 		contains(t, c.err.String(), want)
+	}
+}
+
+// Without sudo no second server is begun beside the one that is installed.
+func TestSetupBesideInstalled(t *testing.T) {
+	dir := t.TempDir()
+	err := besideInstalled(fsx.OS{}, filepath.Join(dir, "kurir.toml"), "example.test")
+	if err == nil || !strings.Contains(err.Error(), "sudo kurir setup example.test;") {
+		t.Errorf("installed: %v", err)
+	}
+	for _, path := range []string{"", filepath.Join(dir, "none", "kurir.toml")} {
+		if err := besideInstalled(fsx.OS{}, path, "example.test"); err != nil {
+			t.Errorf("%q: %v", path, err)
+		}
 	}
 }
