@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,4 +124,29 @@ func pool(key, file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", key, file)
 	}
 	return roots, nil
+}
+
+// caSums are what the files of CAs hold, as SHA-256 by the key that names them: who is
+// trusted changes with a file of the same name, too.
+type caSums map[string][sha256.Size]byte
+
+// sumCAs looks at the files. One that cannot be read is for those who need it.
+func sumCAs(c *config.Config) caSums {
+	all := caSums{}
+	for key, file := range map[string]string{"tls.client_ca": c.TLS.ClientCA, "acme.ca_file": c.ACME.CAFile, "relay.ca_file": c.Relay.CAFile} {
+		if text, err := os.ReadFile(file); file != "" && err == nil {
+			all[key] = sha256.Sum256(text)
+		}
+	}
+	return all
+}
+
+// changed adds the keys whose files hold something else than before to those that have changed.
+func (now caSums) changed(before caSums, keys []string) []string {
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if now[key] != before[key] && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }

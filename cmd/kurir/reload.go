@@ -116,7 +116,8 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 		return admin.Reloaded{}, err
 	}
 	next := *s
-	next.cfg = cfg
+	next.cfg, next.trusts = cfg, sumCAs(cfg)
+	done.Changed = next.trusts.changed(s.trusts, done.Changed)
 	if err := next.prepareParts(ctx, s, done.Changed); err != nil {
 		return admin.Reloaded{}, err
 	}

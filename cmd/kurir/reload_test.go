@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net"
@@ -219,5 +221,47 @@ func TestSweep(t *testing.T) {
 	f.waitAll()
 	if err := f.start(&site{}); !errors.Is(err, errStopping) {
 		t.Errorf("after the stop: %v", err)
+	}
+}
+
+// The CAs whose clients may log in are those that the file holds when it is read again,
+// under the same name too.
+func TestReloadClientCAs(t *testing.T) {
+	day := 24 * time.Hour
+	file := certificate(t, "first.test", time.Now().Add(-day), time.Now().Add(day))
+	s := newTestSite(t, "[tls]", `client_ca = "`+file+`"`)
+	srv := s.serve()
+	defer srv.stop()
+	asked := func() (names string) {
+		t.Helper()
+		c, err := tls.Dial("tcp", srv.address("127.0.0.1:40005"), &tls.Config{
+			InsecureSkipVerify: true, // it is about what the server asks for
+			GetClientCertificate: func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				names = string(bytes.Join(i.AcceptableCAs, nil))
+				return &tls.Certificate{}, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		return names
+	}
+	contains(t, asked(), "first.test")
+	if done := s.reload(); len(done.Changed) != 0 {
+		t.Errorf("%+v", done)
+	}
+	second, err := os.ReadFile(certificate(t, "second.test", time.Now().Add(-day), time.Now().Add(day)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, second, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if done := s.reload(); !slices.Equal(done.Changed, []string{"tls.client_ca"}) {
+		t.Errorf("%+v", done)
+	}
+	if names := asked(); !strings.Contains(names, "second.test") || strings.Contains(names, "first.test") {
+		t.Errorf("%q", names)
 	}
 }

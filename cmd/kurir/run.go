@@ -42,6 +42,7 @@ type site struct {
 	data    *data
 	tls     *tls.Config    // of port 25
 	userTLS *tls.Config    // of the ports where users log in
+	trusts  caSums         // what the files of CAs hold
 	certs   *certs.Manager // where s.tls comes from
 	caFile  string         // of our own certificate authority; empty with the admin's certificate
 	auth    *auth.Authenticator
@@ -73,6 +74,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.data.Close()) }()
+	s.trusts = sumCAs(s.cfg)
 	if err := s.openCerts(ctx); err != nil {
 		return err
 	}
