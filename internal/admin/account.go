@@ -218,6 +218,9 @@ func (s *Service) leadsTo(ctx context.Context, target string, a directory.Accoun
 	if err == nil {
 		return found.ID == a.ID, nil
 	}
+	if errors.Is(err, directory.ErrNoDomain) { // another server's
+		return false, nil
+	}
 	if !errors.Is(err, directory.ErrNoAccount) {
 		return false, err
 	}

@@ -330,6 +330,19 @@ func TestRemoveAccountAliased(t *testing.T) {
 	}
 }
 
+// TestRemoveAccountBesideRemote: aliases that lead to other servers are none of its business.
+func TestRemoveAccountBesideRemote(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.add("alice@example.test")
+	w.add("bob@example.test")
+	w.ok(w.AddAlias(ctx, Alias{Address: "friends@example.test", Targets: []string{"bob@example.test", "alice@example.net"}, Remote: []string{"alice@example.net"}}))
+	_, err := w.RemoveAccount(ctx, Remove{Address: "alice@example.test"})
+	w.ok(err)
+	_, err = w.RemoveAccount(ctx, Remove{Address: "bob@example.test"})
+	w.fails(err, directory.ErrInUse, "friends@example.test")
+}
+
 // TestRemoveAccountInterrupted: the mail was put away, the row is still there.
 func TestRemoveAccountInterrupted(t *testing.T) {
 	w := newWorld(t)
