@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"kurir/internal/config"
@@ -30,13 +31,26 @@ func newLogger(w io.Writer, c *config.Config) (*slog.Logger, *logSwitch) {
 	s := &logSwitch{}
 	s.set(c.Log)
 	o := &slog.HandlerOptions{Level: &s.level}
-	return slog.New(&logHandler{s, slog.NewTextHandler(w, o), slog.NewJSONHandler(w, o)}), s
+	forms := [2]slog.Handler{formText: slog.NewTextHandler(w, o), formJSON: slog.NewJSONHandler(w, o)}
+	return slog.New(&logHandler{s: s, make: func(form int) slog.Handler { return forms[form] }}), s
 }
 
-// logHandler writes in the form that is in force.
+// Forms of a log.
+const formText, formJSON = 0, 1
+
+// logHandler writes in the form that is in force. What a logger says in each line is put into
+// a form when its first line in it is written: most say little, and in one form only.
 type logHandler struct {
-	s          *logSwitch
-	text, json slog.Handler
+	s    *logSwitch
+	make func(form int) slog.Handler
+	once [2]sync.Once
+	made [2]slog.Handler
+}
+
+// of is what writes a form.
+func (h *logHandler) of(form int) slog.Handler {
+	h.once[form].Do(func() { h.made[form] = h.make(form) })
+	return h.made[form]
 }
 
 // Enabled implements slog.Handler.
@@ -45,17 +59,17 @@ func (h *logHandler) Enabled(_ context.Context, l slog.Level) bool { return l >=
 // Handle implements slog.Handler.
 func (h *logHandler) Handle(ctx context.Context, r slog.Record) error {
 	if h.s.json.Load() {
-		return h.json.Handle(ctx, r)
+		return h.of(formJSON).Handle(ctx, r)
 	}
-	return h.text.Handle(ctx, r)
+	return h.of(formText).Handle(ctx, r)
 }
 
 // WithAttrs implements slog.Handler.
 func (h *logHandler) WithAttrs(a []slog.Attr) slog.Handler {
-	return &logHandler{h.s, h.text.WithAttrs(a), h.json.WithAttrs(a)}
+	return &logHandler{s: h.s, make: func(form int) slog.Handler { return h.of(form).WithAttrs(a) }}
 }
 
 // WithGroup implements slog.Handler.
 func (h *logHandler) WithGroup(name string) slog.Handler {
-	return &logHandler{h.s, h.text.WithGroup(name), h.json.WithGroup(name)}
+	return &logHandler{s: h.s, make: func(form int) slog.Handler { return h.of(form).WithGroup(name) }}
 }
