@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -131,9 +132,12 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if m.storage, err = newStorage(o.CA.Files, o.CA.Dir); err != nil {
 		return nil, err
 	}
+	if err := m.mendAccounts(ctx); err != nil {
+		o.Log.Warn("what was kept of accounts at CAs cannot be read", "error", err)
+	}
 	m.look(ctx)
 	for name := range m.wanted {
-		if err := m.load(ctx, name); err != nil {
+		if err := errors.Join(m.mend(ctx, name), m.load(ctx, name)); err != nil {
 			o.Log.Warn("a certificate cannot be read", "name", name, "error", err)
 		}
 	}

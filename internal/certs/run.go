@@ -255,6 +255,9 @@ func (m *Manager) obtain(ctx context.Context, e *engine, name string, attempts i
 	ctx, done := context.WithTimeout(ctx, orderTime)
 	defer done()
 	ctx = context.WithValue(ctx, certmagic.AttemptsCtxKey, &attempts)
+	if err := m.mend(ctx, name); err != nil {
+		return err
+	}
 	if err := e.asked(false).ObtainCertSync(ctx, name); err != nil {
 		return err
 	}
