@@ -246,7 +246,7 @@ func (f *finder) checkReverse(a netip.Addr) {
 		f.bad(LevelError, trouble{
 			name: a.String(), what: fmt.Sprintf("%s has the name %s, which does not lead back to it.", a, f.Site.Host),
 			why: why, records: slices.DeleteFunc(f.want("address", f.Site.Host), func(r Record) bool { return r.Value != a.String() }),
-			mend: "Add the address to " + f.Site.Host + ".",
+			mend: "Publish the record that leads from " + f.Site.Host + " to this address.",
 		})
 	default:
 		f.bad(LevelError, trouble{
