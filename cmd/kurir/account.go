@@ -146,7 +146,9 @@ func accountPasswd(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "passwd ADDRESS",
 		Short: "Change an account's password",
-		Long:  "Change an account's password. The old one stops working at once, and open sessions end.",
+		Long: `Change an account's password. The old one stops working at once, and open sessions end.
+App passwords go on working: who knew the old password may have made one on the setup
+pages. After a theft look through them (kurir account app list) and revoke what nobody knows.`,
 		Example: `  kurir account passwd alice@example.org
   kurir account passwd alice@example.org --generate`,
 		Args: exactly("ADDRESS"),
@@ -155,10 +157,22 @@ func accountPasswd(e *env) *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return e.setPassword(c.Context(), pw, args[0], known, func(ctx context.Context, o admin.Operations, password string) (string, error) {
 			err := o.SetPassword(ctx, admin.Password{Address: args[0], Password: password})
-			return fmt.Sprintf("Password of %s changed.", plain(args[0])), err
+			if err != nil {
+				return "", err
+			}
+			return appsLeft(ctx, o, args[0]) + fmt.Sprintf("Password of %s changed.", plain(args[0])), nil
 		})
 	}
 	return c
+}
+
+// appsLeft says that an account's app passwords outlive its own password; "" if it has none.
+func appsLeft(ctx context.Context, o admin.Operations, address string) string {
+	all, err := o.ListAppPasswords(ctx, address)
+	if err != nil || len(all) == 0 { // the password is changed, whatever can be said of others
+		return ""
+	}
+	return fmt.Sprintf("App passwords of %[1]s that go on working: %[2]d; to look through them: kurir account app list %[1]s\n", plain(address), len(all))
 }
 
 func accountQuota(e *env) *cobra.Command {

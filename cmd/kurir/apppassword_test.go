@@ -32,6 +32,9 @@ func TestAppPasswordCommands(t *testing.T) {
 		t.Errorf("got %+v", added)
 	}
 	contains(t, s.must("", "account", "app", "list", "alice@example.test"), "her phone", "imap,submission", "never")
+	if _, out, errs := s.do("another-secret\n", "account", "passwd", "alice@example.test", "--password-stdin"); !strings.Contains(out+errs, "App passwords of alice@example.test that go on working: 1; ") {
+		t.Errorf("what outlives a new password is not told: %s%s", out, errs)
+	}
 	for _, c := range []struct {
 		args []string
 		code int
