@@ -171,4 +171,12 @@ func TestMailsTheEnd(t *testing.T) {
 	if code, out, _ := s.do("", "health"); code != exitFailed || !strings.Contains(out, "certificate_end: the certificate for mail.example.test ends in 47 hours") {
 		t.Errorf("%d, %s", code, out)
 	}
+	// What was wrong with a certificate goes when it is not used any more.
+	if err := os.WriteFile(s.config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("", "reload")
+	if _, out, _ := s.do("", "health"); strings.Contains(out, "certificate") {
+		t.Error(out)
+	}
 }

@@ -41,6 +41,24 @@ func (s *site) certificatesHealth() {
 	}
 }
 
+// checkAgain brings up to date what a configuration that takes the place of another one says
+// of certificates and keys: what was wrong with those of before is wrong no more.
+func (s *site) checkAgain(changed []string) {
+	if touches(changed, "dkim.sign") && !s.cfg.DKIM.Sign {
+		s.metrics.Health.Set("dkim", nil)
+	}
+	if !touches(changed, "tls.", "acme.") {
+		return
+	}
+	if !asksCA(s.cfg) {
+		s.metrics.Health.Set("certificate", nil) // its files, if it has any, were read a moment ago
+	}
+	if s.cfg.TLS.Cert == "" && !asksCA(s.cfg) {
+		s.metrics.Health.Set("certificate_end", nil)
+	}
+	s.certificatesHealth()
+}
+
 // certificateHealth is that of the host's certificate. Of own files tlsconf tells the rest.
 func (s *site) certificateHealth(c certs.Status, now time.Time) {
 	var ending, problem error

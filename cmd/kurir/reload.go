@@ -143,6 +143,9 @@ func (s *site) replace(ctx context.Context, cfg *config.Config) (done admin.Relo
 		s.stopCerts()
 		next.stopCerts = s.runCerts(next.certs)
 	}
+	if !next.local {
+		next.checkAgain(done.Changed)
+	}
 	err = next.closeLeft()
 	s.log.Info("configuration in force", "changed", strings.Join(done.Changed, " "), "ports", next.listening())
 	if len(done.Restart) > 0 {
