@@ -94,6 +94,9 @@ func (i *Invites) Find(ctx context.Context, token string) (address string, err e
 
 // Use is Find, and the token works no more.
 func (i *Invites) Use(ctx context.Context, token string) (address string, err error) {
+	if _, err := i.Find(ctx, token); err != nil {
+		return "", err // guesses write nothing
+	}
 	var id int64
 	err = i.DB.Tx(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `DELETE FROM invites WHERE token = $1 AND expires > $2 RETURNING account`, digest(token), i.now().Unix()).Scan(&id)
