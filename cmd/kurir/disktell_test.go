@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,38 +33,42 @@ func TestDiskTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer mail.Close()
-		free, fail, sent := uint64(1<<20), errors.New("database or disk is full"), 0
-		var log strings.Builder
+		var free, sent atomic.Int64
+		var fails atomic.Bool
+		free.Store(1 << 20)
+		fails.Store(true)
+		var log buffer
 		cfg := config.Default()
 		s := &site{cfg: cfg, log: slog.New(slog.NewTextHandler(&log, nil)), metrics: telemetry.New()}
 		s.metrics.Health.Log = s.log
 		s.data = &data{store: mail}
-		s.data.disk = &reserve.Disk{Size: 10 << 20, Space: func(string) (uint64, uint64, error) { return free, 100 << 20, nil }}
+		s.data.disk = &reserve.Disk{Size: 10 << 20, Space: func(string) (uint64, uint64, error) { return uint64(free.Load()), 100 << 20, nil }}
 		s.data.notice = notice.New(notice.Options{DB: db, Post: func(context.Context, string, string) error {
-			if fail == nil {
-				sent++
+			if fails.Load() {
+				return errors.New("database or disk is full")
 			}
-			return fail
+			sent.Add(1)
+			return nil
 		}})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { defer close(ended); s.watchDisk(ctx) }()
-		after := func(d time.Duration, want int) {
+		after := func(d time.Duration, want int64) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
-			if sent != want {
+			if sent := sent.Load(); sent != want {
 				t.Errorf("%d mails, not %d", sent, want)
 			}
 		}
 		after(time.Minute, 0)
-		fail = nil
+		fails.Store(false)
 		after(tellEvery, 1)
 		after(23*time.Hour, 1)
 		after(time.Hour, 2)
-		free = 50 << 20
+		free.Store(50 << 20)
 		after(time.Minute, 2)
-		free = 1 << 20
+		free.Store(1 << 20)
 		after(time.Minute, 3)
 		if n := strings.Count(log.String(), "the disk is nearly full"); n != 2 {
 			t.Errorf("logged %d times:\n%s", n, log.String())
